@@ -12,6 +12,7 @@ let stream = null;
 let attempt = 0;
 let heardAt = Date.now();
 let retry = 0;
+let shown = null;
 
 function connect() {
   clearTimeout(retry);
@@ -52,9 +53,13 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden && stream.readyState === EventSource.CLOSED) connect();
 });
 
+setInterval(() => { if (shown) render(shown); }, 20000);
+
 function render(state) {
+  shown = state;
   const evses = state.evses ?? [];
-  const { station = {}, backend = {} } = state;
+  const station = state.station ?? {};
+  const backend = state.backend ?? {};
   say($("station"), station.id || "chargepost");
   say($("model"), [[station.vendor, station.model].filter(Boolean).join(" "), station.version].filter(Boolean).join(" · "));
   const summary = evses.map((evse) => evse.status).filter(Boolean).join(", ");
@@ -62,7 +67,7 @@ function render(state) {
   $("loading").hidden = evses.length > 0;
   if (!evses.length) say($("loading"), "The station is starting; its EVSEs are not known yet.");
   renderEvses(evses);
-  renderBackend(backend ?? {});
+  renderBackend(backend);
   renderCard(state.card);
   renderFrames(state.frames ?? [], backend);
   renderPanel(state);

@@ -84,7 +84,8 @@ function renderPower(card, path, power) {
     path.setAttribute("d", "");
     return;
   }
-  const x = (at) => (300 - ((now - at) / HISTORY_MS) * 300).toFixed(1);
+  const width = Math.max(now - card.power[0][0], 20000);
+  const x = (at) => (300 - ((now - at) / width) * 300).toFixed(1);
   const y = (watt) => (40 - (Math.max(watt, 0) / top) * 34).toFixed(1);
   const line = card.power.map(([at, watt]) => `L${x(at)} ${y(watt)}`).join("");
   const last = card.power.at(-1);

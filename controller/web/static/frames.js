@@ -35,7 +35,7 @@ export function renderFrames(frames, backend) {
 function build(direction, frame, at, called) {
   const [type] = frame;
   const bad = type === 4;
-  const action = type === 2 ? frame[2] : bad ? `${called ?? "Call"} refused: ${frame[2]}` : `Answer to ${called ?? "a call"}`;
+  const action = type === 2 ? frame[2] : bad ? `${called ?? "Call"} refused: ${frame[2]}` : `Answer: ${called ?? "a call"}`;
   const details = el(
     "details",
     { class: "frame", "data-dir": direction, "data-bad": bad },

@@ -1,7 +1,7 @@
 // The virtual world's buttons. The station does not know them: they act on the bench.
 
 import { $, el, say } from "./dom.js";
-import { BUILT_FAULTS, faultName } from "./words.js";
+import { BUILT_FAULTS, faultName, tone } from "./words.js";
 
 const cards = { known: "04A2B3C4", unknown: "DEADBEEF" };
 let ready = false;
@@ -20,6 +20,8 @@ export function renderPanel(state) {
   $("which-row").hidden = ids.length < 2;
   const evse = (state.evses ?? []).find((one) => String(one.evse ?? 1) === chosen());
   say($("hint"), hint(evse, state));
+  say($("echo"), [evse?.status, evse?.why].filter(Boolean).join(": "));
+  $("echo").dataset.tone = evse ? tone(evse) : "off";
   const faults = JSON.stringify([chosen(), evse?.faults ?? []]);
   if (faults !== causesFor) {
     causesFor = faults;
@@ -29,7 +31,7 @@ export function renderPanel(state) {
 
 function hint(evse, state) {
   if (!evse) return "";
-  if (evse.faults?.length) return "Clear the fault's cause, then follow the advice beside the sentence.";
+  if (evse.faults?.length) return "Clear the cause below; what else to do stands beside the fault.";
   if (state.backend?.url && !state.backend.connected) return "The backend is away: charging goes on, the messages wait. Connect it again to see them go out.";
   if (evse.transaction) return "Pause the vehicle, set a fault, disconnect the backend, or tap the card again to end the charge.";
   if (evse.phase === "finishing") return "The charge has ended. Unplug the vehicle.";

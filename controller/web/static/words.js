@@ -54,7 +54,7 @@ export function perPhase(phases) {
 export function clock(at) {
   const date = new Date(at);
   if (!at || Number.isNaN(date.getTime())) return at ? String(at) : "";
-  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
 
 export function since(at) {
@@ -62,7 +62,7 @@ export function since(at) {
   if (!at || Number.isNaN(date.getTime())) return "–";
   const minutes = Math.max(0, Math.floor((Date.now() - date.getTime()) / 60000));
   const long = minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-  return `${date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })} (${long})`;
+  return `${date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })} (${long})`;
 }
 
 export const count = (n, one, many) => (n === 1 ? `1 ${one}` : `${n} ${many}`);
