@@ -6,9 +6,9 @@ The state is `SnapshotSource.snapshot()`. The page shows these keys and bears th
      "backend": {"url" (without secrets) or null = stand-alone, "protocol", "connected": bool,
                  "state": "one sentence", "queued": int, "undelivered": int},
      "evses": [{"evse": 1, "phase", "charging_state", "status" (word for people),
-                "why" (one sentence), "tone" (optional: free | plugged | charging | waiting | fault |
-                off; otherwise derived), "pilot_state", "plugged": bool, "contactor_closed": bool,
-                "offered_amps", "amps": [L1, L2, L3], "power_w", "energy_wh" (register),
+                "why" (one sentence), "tone" (optional: free | plugged | charging | waiting |
+                fault | off; else derived), "pilot_state", "plugged": bool,
+                "contactor_closed": bool, "offered_amps", "amps": [L1, L2, L3], "power_w", "energy_wh" (register),
                 "transaction": {"id", "energy_wh", "started_at", "id_token"} or null,
                 "faults": [{"name", "detail", "latched": bool, "advice_driver",
                             "advice_installer", "blocking": bool (optional)}]}],
@@ -89,9 +89,7 @@ class StateApi:
         return self._text
 
     async def _state(self, _request: web.Request) -> web.Response:
-        return web.Response(
-            text=to_json(self._source.snapshot()), content_type="application/json"
-        )
+        return web.Response(text=to_json(self._source.snapshot()), content_type="application/json")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._streams) >= MAX_STREAMS:

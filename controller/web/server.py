@@ -138,7 +138,7 @@ _SENTENCES = {
 
 
 def parse_listen(listen: str) -> tuple[str, int]:
-    """"HOST:PORT" or "[IPv6]:PORT". Raises ValueError; port 0 = any free one."""
+    """Read "HOST:PORT" or "[IPv6]:PORT". Raises ValueError; port 0 = any free one."""
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"listen = {listen!r}: HOST:PORT is needed, for example 127.0.0.1:8080")

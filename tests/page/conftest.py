@@ -86,7 +86,8 @@ class FakeStation:
     def change(self, evse: Mapping[str, Any] | None = None, **state: Any) -> None:
         """Change the first EVSE and/or the whole, and tell."""
         self.state.update(state)
-        self.state["evses"][0].update(evse or {})
+        if evse is not None:
+            self.state["evses"][0].update(evse)
         for changed in self.listeners:
             changed()
 

@@ -128,6 +128,37 @@ def test_faults_come_with_advice(page: Page, world: Any) -> None:
     expect(page.locator(".fault")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("fault", "tone"),
+    [
+        ({"name": "cp_short"}, "fault"),
+        ({"name": "meter_silent"}, "plugged"),
+        ({"name": "meter_silent", "blocking": True}, "fault"),
+    ],
+)
+def test_only_a_fault_that_blocks_turns_red(
+    page: Page, world: Any, fault: dict[str, Any], tone: str
+) -> None:
+    world.change({"status": "Preparing", "plugged": True, "faults": [fault]})
+    expect(page.locator(".fault")).to_have_count(1)
+    expect(page.locator(".evse")).to_have_attribute("data-tone", tone)
+
+
+@pytest.mark.parametrize(
+    ("evse", "button"),
+    [
+        ({"plugged": False}, "Plug in"),
+        ({"plugged": True, "phase": "preparing"}, "Tap card"),
+        ({"plugged": True, "phase": "finishing"}, "Unplug"),
+    ],
+)
+def test_the_next_step_stands_out(
+    page: Page, world: Any, evse: dict[str, Any], button: str
+) -> None:
+    world.change(evse)
+    expect(page.locator("#panel button.main")).to_have_text([button])
+
+
 def test_backend_lost_and_stand_alone_are_said(page: Page, world: Any) -> None:
     backend = {"url": "wss://b.example/CP-1", "protocol": "ocpp1.6", "connected": False}
     sentence = "No connection for 42 s."
@@ -188,9 +219,7 @@ def test_a_refusal_of_the_bench_is_said_in_words(
 ) -> None:
     world.bench.refuse = (409, "a vehicle is already plugged in")
     page.get_by_role("button", name="Plug in").click()
-    expect(page.locator("#said")).to_have_text(
-        "Not possible now: a vehicle is already plugged in"
-    )
+    expect(page.locator("#said")).to_have_text("Not possible now: a vehicle is already plugged in")
     # Chromium itself notes every refused request.
     assert [text for text in complaints if "409" not in text] == []
     complaints.clear()

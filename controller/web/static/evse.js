@@ -1,7 +1,7 @@
 // One EVSE: the colour, the sentence, the numbers, the faults.
 
 import { $, el, say } from "./dom.js";
-import { PILOT, amps, energy, faultName, highest, perPhase, register, since, tone, watts } from "./words.js";
+import { PILOT, amps, blocks, energy, faultName, highest, perPhase, register, since, tone, watts } from "./words.js";
 
 const HISTORY_MS = 5 * 60 * 1000;
 const cards = new Map();
@@ -62,7 +62,7 @@ function renderFaults(card, list, faults) {
   list.replaceChildren(...faults.map((fault) => {
     const title = el("b", {}, faultName(fault.name));
     if (fault.latched) title.append(el("i", {}, "stays until cleared"));
-    const box = el("div", { class: "fault", "data-blocking": Boolean(fault.blocking ?? fault.latched) }, title);
+    const box = el("div", { class: "fault", "data-blocking": blocks(fault) }, title);
     if (fault.advice_driver) box.append(el("p", {}, fault.advice_driver));
     if (fault.detail || fault.advice_installer) {
       const more = el("details", {}, el("summary", { class: "quiet" }, "For the installer"));

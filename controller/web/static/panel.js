@@ -19,7 +19,11 @@ export function renderPanel(state) {
   }
   $("which-row").hidden = ids.length < 2;
   const evse = (state.evses ?? []).find((one) => String(one.evse ?? 1) === chosen());
-  say($("hint"), hint(evse, state));
+  const [advice, next] = hint(evse, state);
+  say($("hint"), advice);
+  for (const name of ["plug", "tap", "unplug", "backend-on"]) {
+    $("panel").querySelector(`[data-do=${name}]`).classList.toggle("main", name === next);
+  }
   say($("echo"), [evse?.status, evse?.why].filter(Boolean).join(": "));
   $("echo").dataset.tone = evse ? tone(evse) : "off";
   const faults = JSON.stringify([chosen(), evse?.faults ?? []]);
@@ -30,13 +34,17 @@ export function renderPanel(state) {
 }
 
 function hint(evse, state) {
-  if (!evse) return "";
-  if (evse.faults?.length) return "Clear the cause below; what else to do stands beside the fault.";
-  if (state.backend?.url && !state.backend.connected) return "The backend is away: charging goes on, the messages wait. Connect it again to see them go out.";
-  if (evse.transaction) return "Pause the vehicle, set a fault, disconnect the backend, or tap the card again to end the charge.";
-  if (evse.phase === "finishing") return "The charge has ended. Unplug the vehicle.";
-  if (evse.plugged) return "Now tap the known card.";
-  return "Plug the vehicle in, then tap the known card.";
+  if (!evse) return ["", ""];
+  if (evse.faults?.length) return ["Clear the cause below; what else to do stands beside the fault.", ""];
+  if (state.backend?.url && !state.backend.connected) {
+    return ["The backend is away: its messages wait here. Connect it again to see them go out.", "backend-on"];
+  }
+  if (evse.phase === "finishing") return ["The charge has ended. Unplug the vehicle.", "unplug"];
+  if (evse.transaction) {
+    return ["Pause the vehicle, set a fault, disconnect the backend, or tap the card again to end the charge.", "tap"];
+  }
+  if (evse.plugged) return ["Now tap the known card.", "tap"];
+  return ["Plug the vehicle in, then tap the known card.", "plug"];
 }
 
 const chosen = () => $("which").value || "1";
