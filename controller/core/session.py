@@ -1,0 +1,597 @@
+"""The session of one EVSE: plug-in, authorization, transaction, unplug.
+
+Pure: `feed(fact, moment)` changes the state and returns what is to be done, in order. The phase is
+derived from the state. The order of a start is authorized + plugged → register read → transaction
+stored → offer; of an end: withdraw → contactor open → register read → end stored (DESIGN §1.5, §5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from controller.core import authorization
+from controller.core.authorization import AuthorizationMode
+from controller.core.commands import (
+    AskAuthorization,
+    BeginTransaction,
+    Command,
+    EndTransaction,
+    LockConnector,
+    MarkUsed,
+    Pause,
+    Permit,
+    PrepareRead,
+    ReadBegin,
+    ReadEnd,
+    RebindTransaction,
+    UnlockConnector,
+    Withdraw,
+)
+from controller.core.facts import (
+    AuthorizationDecided,
+    BeginRead,
+    BlockedSeen,
+    CardPresented,
+    ContactorSeen,
+    EndRead,
+    EnergyMeasured,
+    Fact,
+    Granted,
+    GroupLearnt,
+    GuardJoined,
+    Moment,
+    PlugSeen,
+    RemoteStartAsked,
+    StopAsked,
+    StoreFailed,
+    Tick,
+    TokenRejected,
+)
+from controller.core.model import (
+    IdToken,
+    IdTokenType,
+    SessionPhase,
+    StopReason,
+    Transaction,
+)
+from controller.core.session_state import (
+    RECOVERY_READ_WAIT_S,
+    SETTLE_S,
+    Asked,
+    Ending,
+    Grant,
+    SessionRules,
+)
+
+Commands = list[Command]
+
+
+class EvseSession:
+    """Where one EVSE is between two drivers."""
+
+    def __init__(
+        self,
+        evse: int,
+        rules: SessionRules,
+        new_id: Callable[[], str],
+        transaction: Transaction | None = None,
+    ) -> None:
+        self.evse = evse
+        self.rules = rules
+        self.transaction = transaction
+        self.grant: Grant | None = None
+        self.notice = ""
+        """What the last card or request led to, for the sentence; "" = nothing to say."""
+        self.blocked = ""
+        self.over_energy_limit = False
+        self._new_id = new_id
+        self._guard_id = ""
+        self._boot_id = ""
+        self._plug_id: int | None = None
+        self._used = False
+        self._contactor_closed = False
+        self._opened_ns = 0
+        self._asked: Asked | None = None
+        self._asked_count = 0
+        self._reading_begin = False
+        self._ending: Ending | None = None
+        self._preparing_since_s: float | None = None
+        self._energy_limit_wh: float | None = None
+        self._locked_for: Grant | None = None
+
+    # --- what others may look at ------------------------------------------------------------------
+
+    @property
+    def phase(self) -> SessionPhase:
+        """Derived, never stored."""
+        if self.transaction is not None:
+            gone = self._ending is not None and self._ending.cable_out
+            return SessionPhase.FINISHING if gone else SessionPhase.TRANSACTION
+        if self._plug_id is not None:
+            return SessionPhase.FINISHING if self._used else SessionPhase.PREPARING
+        return SessionPhase.PREPARING if self.grant is not None else SessionPhase.IDLE
+
+    @property
+    def plug_id(self) -> int | None:
+        """The plug-in now; None = no cable."""
+        return self._plug_id
+
+    @property
+    def ending(self) -> bool:
+        """A transaction is on its way out: no more samples."""
+        return self._ending is not None
+
+    @property
+    def asking(self) -> bool:
+        """An authorization is open."""
+        return self._asked is not None
+
+    @property
+    def free_to_start(self) -> bool:
+        """A new grant would be taken: no transaction, nobody authorized, this plug-in not used."""
+        idle = self.transaction is None and self.grant is None and not self._reading_begin
+        return idle and not self.blocked and not (self._plug_id is not None and self._used)
+
+    @property
+    def ev_side_disconnected(self) -> bool:
+        """The transaction goes on without a cable (StopTransactionOnEVSideDisconnect = false)."""
+        return self.transaction is not None and self._ending is None and self._plug_id is None
+
+    @property
+    def preparing_since_s(self) -> float | None:
+        """Monotonic time at which Preparing was entered."""
+        return self._preparing_since_s
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Monotonic time at which a Tick is wanted; None = only facts matter."""
+        times = [self._connection_deadline()]
+        if self._asked is not None:
+            times.append(self._asked.deadline_s)
+        if self._ending is not None:
+            times.append(self._ending.deadline_s)
+            if self._ending.reading_since_s is None and not self._contactor_closed:
+                times.append(self._ending.settled_s)
+        return min((t for t in times if t is not None), default=None)
+
+    # --- facts in, commands out -------------------------------------------------------------------
+
+    def feed(self, fact: Fact, now: Moment) -> Commands:
+        """Take one fact; returns what is to be done, in this order."""
+        out = self._take(fact, now)
+        out += self._advance(now)
+        if self.phase is not SessionPhase.PREPARING:
+            self._preparing_since_s = None
+        elif self._preparing_since_s is None:
+            self._preparing_since_s = now.mono_s
+        return out
+
+    def _take(self, fact: Fact, now: Moment) -> Commands:
+        match fact:
+            case GuardJoined():
+                return self._guard_joined(fact, now)
+            case PlugSeen():
+                return self._plug_seen(fact, now)
+            case ContactorSeen():
+                self._contactor_closed, self._opened_ns = fact.closed, fact.at_ns
+                return []
+            case CardPresented():
+                return self._card(fact.id_token, now)
+            case AuthorizationDecided():
+                return self._decided(fact, now)
+            case Granted():
+                return self._granted(
+                    Grant(
+                        id_token=fact.id_token,
+                        group=fact.group,
+                        remote_start_id=fact.remote_start_id,
+                        offline=fact.offline,
+                    )
+                )
+            case RemoteStartAsked():
+                return self._ask(fact.id_token, now, remote_start_id=fact.remote_start_id)
+            case StopAsked():
+                return self._stop_asked(fact.reason, now)
+            case TokenRejected():
+                return self._rejected(fact, now)
+            case GroupLearnt():
+                return self._group_learnt(fact)
+            case BeginRead():
+                return self._begin(fact, now)
+            case EndRead():
+                reading = self._ending is not None and self._ending.reading_since_s is not None
+                return self._end(fact.energy_wh) if reading and not self._contactor_closed else []
+            case EnergyMeasured():
+                return self._energy_measured(fact.energy_wh)
+            case BlockedSeen():
+                if self.blocked and not fact.why:
+                    self._preparing_since_s = None  # the driver gets the whole time again
+                self.blocked = fact.why
+                return []
+            case StoreFailed():
+                self.transaction = None
+                self.notice = f"the transaction could not be stored ({fact.error})"
+                self._used = True
+                return []
+            case Tick():
+                return []
+
+    def _advance(self, now: Moment) -> Commands:
+        """What follows from the state alone, whatever fact led to it."""
+        if self._ending is not None:
+            return self._advance_ending(self._ending, now)
+        if self.transaction is not None:
+            return []
+        out: Commands = []
+        asked_late = self._asked is not None and _passed(self._asked.deadline_s, now)
+        if asked_late and self._asked is not None and not self._asked.stops:
+            self.notice = "the answer of the operator came too late"
+            self._asked = None
+        if _passed(self._connection_deadline(), now):
+            out += self._timed_out()
+        free = self.rules.mode is AuthorizationMode.FREE
+        unused = self._plug_id is not None and not self._used
+        if free and unused and self.grant is None:
+            token = self.rules.free_token or IdToken("", IdTokenType.NO_AUTHORIZATION)
+            self.grant = Grant(id_token=token)
+        if self.grant is not None and unused and not self._reading_begin and not self.blocked:
+            self._reading_begin = True
+            out.append(ReadBegin())
+        return out
+
+    def _connection_deadline(self) -> float | None:
+        if self._preparing_since_s is None or self._reading_begin or self.blocked:
+            return None
+        if self.rules.connection_timeout_s <= 0 or self.transaction is not None:
+            return None
+        return self._preparing_since_s + self.rules.connection_timeout_s
+
+    def _timed_out(self) -> Commands:
+        """ConnectionTimeOut: without cable back to idle; with one, only a replug helps."""
+        self._asked = None
+        self.grant = None
+        if self._plug_id is None:
+            self.notice = "nobody plugged in in time"
+            return []
+        self._used = True
+        self.notice = "nobody showed a card in time"
+        return [MarkUsed(plug_id=self._plug_id)]
+
+    # --- guard ------------------------------------------------------------------------------------
+
+    def _guard_joined(self, fact: GuardJoined, now: Moment) -> Commands:
+        self._guard_id, self._boot_id = fact.guard_id, fact.boot_id
+        self._contactor_closed, self._opened_ns = fact.contactor_closed, fact.contactor_opened_ns
+        self._asked, self._reading_begin = None, False
+        was, self._plug_id = self._plug_id, fact.plug_id
+        if self.transaction is None:
+            # A permission given before belongs to the plug-in it was given for.
+            if was is not None:
+                self.grant = None
+            self._used = fact.used and fact.plug_id is not None
+            return []
+        self._used = True
+        if self._ending is not None:
+            return []
+        return self._go_on_or_end(self.transaction, fact, now)
+
+    def _go_on_or_end(self, running: Transaction, fact: GuardJoined, now: Moment) -> Commands:
+        if fact.reset is not None:
+            last = running.last_seen_at or running.started_at
+            self._ending = Ending(
+                reason=fact.reset, at=last, since_s=now.mono_s, read_wait_s=RECOVERY_READ_WAIT_S
+            )
+            return self._withdraw("reset")
+        if running.guard_id == fact.guard_id:
+            if running.plug_id == fact.plug_id:
+                return self._offer()
+            gone_at = fact.unplugged_at or now.utc
+            if self.rules.stop_on_ev_side_disconnect:
+                self._used = fact.used
+                return self._start_ending(
+                    StopReason.EV_DISCONNECTED, now, at=gone_at, cable_out=fact.plug_id is None
+                )
+            return self._rebind(running, fact.plug_id)
+        if self.rules.resume_after_power_loss and fact.plug_id is not None:
+            return self._rebind(running, fact.plug_id)
+        restarted = fact.boot_id != running.boot_id and fact.orderly
+        self._ending = Ending(
+            reason=StopReason.REBOOT if restarted else StopReason.POWER_LOSS,
+            at=running.last_seen_at or running.started_at,
+            since_s=now.mono_s,
+            read_wait_s=RECOVERY_READ_WAIT_S,
+            cable_out=fact.plug_id is None,
+        )
+        return []
+
+    def _rebind(self, running: Transaction, plug_id: int | None) -> Commands:
+        """The transaction goes on with another plug-in (or waits for one)."""
+        if plug_id is None:
+            return []
+        self.transaction = replace(
+            running, guard_id=self._guard_id, boot_id=self._boot_id, plug_id=plug_id
+        )
+        return [RebindTransaction(transaction=self.transaction), LockConnector(), *self._offer()]
+
+    def _plug_seen(self, fact: PlugSeen, now: Moment) -> Commands:
+        if fact.plug_id == self._plug_id:
+            return []
+        out: Commands = []
+        if self._plug_id is not None:
+            out += self._unplugged(fact, now)
+        self._plug_id = fact.plug_id
+        if fact.plug_id is None:
+            return out
+        if self._ending is not None and self.transaction is not None:
+            # A new car while the last transaction is being closed: its own chance comes after that.
+            self._used = fact.plug_id == self.transaction.plug_id
+            return out
+        if self.transaction is not None:
+            self._used = True
+            return out + self._rebind(self.transaction, fact.plug_id)
+        self._used, self.notice = False, ""
+        self._preparing_since_s = None if self.grant is None else self._preparing_since_s
+        return [*out, PrepareRead()]
+
+    def _unplugged(self, fact: PlugSeen, now: Moment) -> Commands:
+        self._plug_id, self._used, self._reading_begin = None, False, False
+        self._locked_for = None
+        if self._asked is not None and not self._asked.stops:
+            self._asked = None
+        if self.transaction is None:
+            self.grant, self.notice = None, ""
+            self._preparing_since_s = None
+            return []
+        if self._ending is not None:
+            self._ending = replace(self._ending, cable_out=True)
+            return []
+        if not self.rules.stop_on_ev_side_disconnect:
+            return [Withdraw(plug_id=self.transaction.plug_id, why="EV side disconnected")]
+        return self._start_ending(StopReason.EV_DISCONNECTED, now, at=fact.at, cable_out=True)
+
+    # --- cards and requests -----------------------------------------------------------------------
+
+    def _card(self, token: IdToken, now: Moment) -> Commands:
+        running = self.transaction
+        if running is not None:
+            return self._card_during(running, token, now)
+        if self.blocked:
+            self.notice = f"card {token.value} was refused: {self.blocked}"
+            return []
+        if self._plug_id is not None and self._used:
+            held = self._locked_for
+            if held is not None and authorization.may_stop(held.id_token, held.group, token, None):
+                self._locked_for = None
+                return [UnlockConnector()]
+            self.notice = "this plug-in is over: unplug and plug in again"
+            return []
+        if self._asked is not None and self._asked.id_token.same_as(token):
+            return []
+        if self.grant is not None and self.grant.id_token.same_as(token):
+            if self._plug_id is None:
+                self.grant, self.notice = None, "cancelled by the same card"
+            return []
+        if self._reading_begin or self.rules.mode is AuthorizationMode.FREE:
+            return []
+        return self._ask(token, now)
+
+    def _card_during(self, running: Transaction, token: IdToken, now: Moment) -> Commands:
+        if self._ending is not None:
+            return []
+        if running.id_token.same_as(token):
+            return self._start_ending(StopReason.LOCAL, now, token=token)
+        if running.group is None:
+            self.notice = f"card {token.value} cannot end another driver's transaction"
+            return []
+        return self._ask(token, now, stops=True)
+
+    def _ask(
+        self,
+        token: IdToken,
+        now: Moment,
+        *,
+        stops: bool = False,
+        remote_start_id: int | None = None,
+    ) -> Commands:
+        self._asked_count += 1
+        limit = self.rules.connection_timeout_s
+        own = None if self._preparing_since_s is not None or limit <= 0 else now.mono_s + limit
+        self._asked = Asked(
+            request=self._asked_count,
+            id_token=token,
+            stops=stops,
+            deadline_s=None if stops else own,
+            remote_start_id=remote_start_id,
+        )
+        self.notice = ""
+        ask = AskAuthorization(request=self._asked_count, id_token=token)
+        if self._plug_id is not None and not stops:
+            return [ask, PrepareRead()]
+        return [ask]
+
+    def _decided(self, fact: AuthorizationDecided, now: Moment) -> Commands:
+        asked = self._asked
+        if asked is None or asked.request != fact.request or _passed(asked.deadline_s, now):
+            return []
+        if not asked.stops and _passed(self._connection_deadline(), now):
+            return []
+        self._asked = None
+        decision, token = fact.decision, asked.id_token
+        running = self.transaction
+        if asked.stops:
+            if running is None or self._ending is not None:
+                return []
+            if authorization.may_stop(running.id_token, running.group, token, decision.group):
+                return self._start_ending(StopReason.LOCAL, now, token=token)
+            self.notice = f"card {token.value} cannot end another driver's transaction"
+            return []
+        if not decision.accepted:
+            self.notice = f"card {token.value} was refused: {decision.why}"
+            return []
+        return self._granted(
+            Grant(
+                id_token=token,
+                group=decision.group,
+                remote_start_id=asked.remote_start_id,
+                offline=decision.offline,
+            )
+        )
+
+    def _granted(self, grant: Grant) -> Commands:
+        if self.transaction is not None or self._reading_begin:
+            return []
+        if grant.remote_start_id is not None and self._plug_id is not None:
+            # A remote start names this EVSE, so no stranger's card can take over the cable (F2).
+            self._used = False
+        self.grant, self.notice = grant, ""
+        return []
+
+    def _stop_asked(self, reason: StopReason, now: Moment) -> Commands:
+        if self.transaction is None:
+            self.grant, self._reading_begin, self._asked = None, False, None
+            return []
+        return [] if self._ending is not None else self._start_ending(reason, now)
+
+    def _rejected(self, fact: TokenRejected, now: Moment) -> Commands:
+        running = self.transaction
+        if running is None or running.id != fact.transaction_id or self._ending is not None:
+            return []
+        why = authorization.from_info(fact.info, now.utc).why
+        self.notice = f"card {running.id_token.value} was refused: {why}"
+        if self.rules.stop_on_invalid_id:
+            self._locked_for = Grant(id_token=running.id_token, group=running.group)
+            return self._start_ending(StopReason.DE_AUTHORIZED, now)
+        extra = self.rules.max_energy_on_invalid_wh
+        known = running.last_meter_wh or running.meter_start_wh
+        self._energy_limit_wh = known + extra
+        return self._energy_measured(known)
+
+    def _group_learnt(self, fact: GroupLearnt) -> Commands:
+        if self.transaction is None or self.transaction.id != fact.transaction_id:
+            return []
+        if self.transaction.group is not None:
+            return []
+        self.transaction = replace(self.transaction, group=fact.group)
+        return [RebindTransaction(transaction=self.transaction)]
+
+    # --- the transaction --------------------------------------------------------------------------
+
+    def _begin(self, fact: BeginRead, now: Moment) -> Commands:
+        grant, plug_id = self.grant, self._plug_id
+        self._reading_begin = False
+        if grant is None or plug_id is None or self._used or self.transaction is not None:
+            return []
+        self._used = True
+        self.grant = None
+        if fact.energy_wh is None:
+            self.notice = "the energy meter cannot be read and its register was never known"
+            return [MarkUsed(plug_id=plug_id)]
+        self._energy_limit_wh, self.over_energy_limit = None, False
+        self.transaction = Transaction(
+            id=self._new_id(),
+            evse=self.evse,
+            id_token=grant.id_token,
+            group=grant.group,
+            started_at=now.utc,
+            meter_start_wh=fact.energy_wh,
+            guard_id=self._guard_id,
+            boot_id=self._boot_id,
+            plug_id=plug_id,
+            remote_start_id=grant.remote_start_id,
+            offline=grant.offline,
+            last_seen_at=now.utc,
+            last_meter_wh=fact.energy_wh,
+        )
+        begin = BeginTransaction(transaction=self.transaction)
+        return [begin, LockConnector(), Permit(plug_id=plug_id)]
+
+    def _energy_measured(self, energy_wh: float) -> Commands:
+        if self.transaction is None or self._ending is not None:
+            return []
+        self.transaction = replace(self.transaction, last_meter_wh=energy_wh)
+        limit = self._energy_limit_wh
+        if limit is None or energy_wh < limit or self.over_energy_limit:
+            return []
+        self.over_energy_limit = True
+        return self._offer()
+
+    def _offer(self) -> Commands:
+        if self._plug_id is None:
+            return []
+        if self.over_energy_limit:
+            return [Pause(plug_id=self._plug_id)]
+        return [Permit(plug_id=self._plug_id)]
+
+    def _withdraw(self, why: str) -> Commands:
+        if self.transaction is None:
+            return []
+        return [Withdraw(plug_id=self.transaction.plug_id, why=why)]
+
+    def _start_ending(
+        self,
+        reason: StopReason,
+        now: Moment,
+        *,
+        at: datetime | None = None,
+        token: IdToken | None = None,
+        cable_out: bool = False,
+    ) -> Commands:
+        self._ending = Ending(
+            reason=reason,
+            at=at or now.utc,
+            since_s=now.mono_s,
+            id_token=token,
+            cable_out=cable_out,
+            settled_s=now.mono_s + (0.0 if self._contactor_closed or cable_out else SETTLE_S),
+        )
+        self._asked = None
+        return self._withdraw(reason.value)
+
+    def _advance_ending(self, ending: Ending, now: Moment) -> Commands:
+        if self._contactor_closed:
+            self._ending = ending = replace(ending, reading_since_s=None)
+        elif ending.reading_since_s is None and now.mono_s >= ending.settled_s:
+            self._ending = replace(ending, reading_since_s=now.mono_s)
+            return [ReadEnd(after_ns=self._opened_ns)]
+        if now.mono_s >= ending.deadline_s:
+            return self._end(None)
+        return []
+
+    def _end(self, energy_wh: float | None) -> Commands:
+        """Close the books. None = the last good value has to do."""
+        running, ending = self.transaction, self._ending
+        if running is None or ending is None:
+            return []
+        last = (
+            running.last_meter_wh if running.last_meter_wh is not None else running.meter_start_wh
+        )
+        ended = replace(
+            running,
+            ended_at=max(ending.at, running.started_at),
+            meter_stop_wh=last if energy_wh is None else energy_wh,
+            stop_reason=ending.reason,
+            estimated=energy_wh is None,
+        )
+        self.transaction, self._ending = None, None
+        self._energy_limit_wh, self.over_energy_limit = None, False
+        out: Commands = [
+            EndTransaction(transaction=ended, id_token=ending.id_token, energy_wh=energy_wh)
+        ]
+        if self._gives_cable_back(ending):
+            out.append(UnlockConnector())
+        if self._plug_id is not None and not self._used:
+            out.append(PrepareRead())
+        return out
+
+    def _gives_cable_back(self, ending: Ending) -> bool:
+        if ending.reason is StopReason.DE_AUTHORIZED:
+            return self._locked_for is None
+        if ending.reason is StopReason.EV_DISCONNECTED:
+            return self.rules.unlock_on_ev_side_disconnect
+        return True
+
+
+def _passed(deadline_s: float | None, now: Moment) -> bool:
+    return deadline_s is not None and now.mono_s >= deadline_s
