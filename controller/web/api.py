@@ -8,7 +8,8 @@ The state is `SnapshotSource.snapshot()`. The page shows these keys and bears th
      "evses": [{"evse": 1, "phase", "charging_state", "status" (word for people),
                 "why" (one sentence), "tone" (optional: free | plugged | charging | waiting |
                 fault | off; else derived), "pilot_state", "plugged": bool,
-                "contactor_closed": bool, "offered_amps", "amps": [L1, L2, L3], "power_w", "energy_wh" (register),
+                "contactor_closed": bool, "offered_amps", "amps": [L1, L2, L3], "power_w",
+                "energy_wh" (register),
                 "transaction": {"id", "energy_wh", "started_at", "id_token"} or null,
                 "faults": [{"name", "detail", "latched": bool, "advice_driver",
                             "advice_installer", "blocking": bool (optional)}]}],
