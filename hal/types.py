@@ -39,12 +39,14 @@ class PilotReading:
 
     `volts_high`, `volts_low`: plateaus at the EVSE's CP terminal, -15 to +15 V.
     `state`: only for boards that classify by themselves; then the volts are NaN.
+    `mixed`: the window saw two different things; the volts mean nothing and count as no state.
     """
 
     volts_high: float
     volts_low: float
     taken_at_ns: int
     state: CpState | None = None
+    mixed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
