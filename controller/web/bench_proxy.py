@@ -1,7 +1,8 @@
-"""Hands the page's buttons to the bench API (virtual hardware only)."""
+"""What the page's buttons may do, on virtual hardware only: the bench API, and clearing a latch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
@@ -13,10 +14,16 @@ MAX_BODY_BYTES = 16_384
 
 
 class BenchProxy:
-    """Forwards `/bench…` to `base_url`. Writes only from our own page (Origin = Host)."""
+    """Forwards `/bench…` to `base_url`. Writes only from our own page (Origin = Host).
 
-    def __init__(self, base_url: str) -> None:
+    `clear_fault(evse, name)`: lifts the latch of a fault, as an installer's command does.
+    """
+
+    def __init__(
+        self, base_url: str, clear_fault: Callable[[int, str], None] | None = None
+    ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._clear_fault = clear_fault
         self._session: ClientSession | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -26,6 +33,7 @@ class BenchProxy:
             web.post("/bench/{path:.+}", self._forward_write),
             web.put("/bench/{path:.+}", self._forward_write),
             web.delete("/bench/{path:.+}", self._forward_write),
+            web.post(r"/api/evses/{evse:\d{1,3}}/clear-fault/{name:\w+}", self._clear),
         ]
 
     async def close(self) -> None:
@@ -38,6 +46,14 @@ class BenchProxy:
         if not same_origin(request):
             return refusal(403, "Only this station's own page may use the virtual hardware.")
         return await self._forward(request)
+
+    async def _clear(self, request: web.Request) -> web.Response:
+        if not same_origin(request):
+            return refusal(403, "Only this station's own page may clear a fault.")
+        if self._clear_fault is None:
+            return refusal(501, "Use the command: chargepost clear-fault.")
+        self._clear_fault(int(request.match_info["evse"]), request.match_info["name"])
+        return web.Response(status=204)
 
     async def _forward(self, request: web.Request) -> web.Response:
         if self._session is None:

@@ -48,12 +48,18 @@ class StaticFile:
 
 
 class WebServer:
-    """Page, state, event stream and, on virtual hardware (`bench_url`), the bench's buttons."""
+    """Page, state, event stream and, on virtual hardware (`bench_url`), the buttons."""
 
-    def __init__(self, source: SnapshotSource, listen: str, bench_url: str | None = None) -> None:
+    def __init__(
+        self,
+        source: SnapshotSource,
+        listen: str,
+        bench_url: str | None = None,
+        clear_fault: Callable[[int, str], None] | None = None,
+    ) -> None:
         self._host, self._port = parse_listen(listen)
         self._api = StateApi(source)
-        self._bench = BenchProxy(bench_url) if bench_url else None
+        self._bench = BenchProxy(bench_url, clear_fault) if bench_url else None
         self._files = load_static(STATIC)
         self._names = _own_names(self._host)
         self._runner: web.AppRunner | None = None

@@ -138,6 +138,7 @@ class World:
         self.station = FakeStation()
         self.bench = FakeBench()
         self.server: WebServer | None = None
+        self.cleared: list[tuple[int, str]] = []
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
@@ -153,7 +154,7 @@ class World:
 
     def serve(self, listen: str) -> None:
         """Start the web server."""
-        self.server = WebServer(self.station, listen, self.bench.url)
+        self.server = WebServer(self.station, listen, self.bench.url, self._clear)
         self.call(self.server.start())
 
     def stop_serving(self) -> None:
@@ -168,6 +169,9 @@ class World:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
         self.loop.close()
+
+    def _clear(self, evse: int, name: str) -> None:
+        self.cleared.append((evse, name))
 
     @property
     def url(self) -> str:

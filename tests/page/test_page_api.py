@@ -218,6 +218,34 @@ async def test_buttons_reach_the_bench_only_from_our_own_page(station: Any, benc
     ]
 
 
+async def test_a_latch_is_cleared_only_from_our_own_page_and_where_it_is_offered(
+    station: Any,
+) -> None:
+    cleared = []
+    server = WebServer(
+        station, "127.0.0.1:0", "http://127.0.0.1:9", lambda *what: cleared.append(what)
+    )
+    await server.start()
+    path = f"{server.url}api/evses/1/clear-fault/rcd"
+    own = {"Origin": server.url.rstrip("/")}
+    async with ClientSession() as session:
+        async with session.post(path) as answer:
+            assert answer.status == 403
+        assert cleared == []
+        async with session.post(path, headers=own) as answer:
+            assert answer.status == 204
+    await server.stop()
+    assert cleared == [(1, "rcd")]
+    async with serving(station, "http://127.0.0.1:9") as (url, session):
+        path = f"{url}api/evses/1/clear-fault/rcd"
+        async with session.post(path, headers={"Origin": url.rstrip("/")}) as answer:
+            assert answer.status == 501
+    async with serving(station) as (url, session):
+        path = f"{url}api/evses/1/clear-fault/rcd"
+        async with session.post(path, headers={"Origin": url.rstrip("/")}) as answer:
+            assert answer.status == 404
+
+
 async def test_without_virtual_hardware_there_is_no_bench(station: Any) -> None:
     async with (
         serving(station) as (url, session),

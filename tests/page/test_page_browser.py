@@ -125,6 +125,11 @@ def test_faults_come_with_advice(page: Page, world: Any) -> None:
     expect(page.get_by_text("Look for leakage, reset the RCD.")).to_be_hidden()
     page.get_by_text("For the installer").click()
     expect(page.get_by_text("Look for leakage, reset the RCD.")).to_be_visible()
+    page.get_by_role("button", name="Clear this fault").click()
+    expect(page.locator("#said")).to_contain_text("Asked to clear the fault")
+    assert world.cleared == [(1, "rcd")]
+    world.change(virtual=False)
+    expect(page.get_by_role("button", name="Clear this fault")).to_have_count(0)
     world.change({"status": "Available", "faults": []})
     expect(page.locator(".fault")).to_have_count(0)
 

@@ -66,7 +66,7 @@ function render(state) {
   document.title = [summary, station.id || "chargepost"].filter(Boolean).join(" · ");
   $("loading").hidden = evses.length > 0;
   if (!evses.length) say($("loading"), "The station is starting; its EVSEs are not known yet.");
-  renderEvses(evses);
+  renderEvses(evses, state.virtual);
   renderBackend(backend);
   renderCard(state.card);
   renderFrames(state.frames ?? [], backend);

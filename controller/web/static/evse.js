@@ -1,17 +1,19 @@
 // One EVSE: the colour, the sentence, the numbers, the faults.
 
 import { $, el, say } from "./dom.js";
+import { clearFault } from "./panel.js";
 import { PILOT, amps, blocks, energy, faultName, highest, perPhase, register, since, tone, watts } from "./words.js";
 
 const HISTORY_MS = 5 * 60 * 1000;
 const cards = new Map();
 
-export function renderEvses(evses) {
+export function renderEvses(evses, virtual) {
   const seen = new Set();
   for (const evse of evses) {
     const id = evse.evse ?? 1;
     seen.add(id);
     if (!cards.has(id)) cards.set(id, newCard());
+    cards.get(id).virtual = Boolean(virtual);
     render(cards.get(id), evse, id);
   }
   for (const [id, card] of cards) {
@@ -56,7 +58,7 @@ function render(card, evse, id) {
 }
 
 function renderFaults(card, list, faults) {
-  const text = JSON.stringify(faults);
+  const text = JSON.stringify([card.virtual, faults]);
   if (text === card.faults) return;
   card.faults = text;
   list.replaceChildren(...faults.map((fault) => {
@@ -70,6 +72,11 @@ function renderFaults(card, list, faults) {
         if (line) more.append(el("p", {}, line));
       }
       box.append(more);
+    }
+    if (card.virtual && fault.latched) {
+      const button = el("button", { class: "small", type: "button" }, "Clear this fault, as an installer");
+      button.addEventListener("click", () => clearFault(card.root.dataset.evse, fault.name));
+      box.append(button);
     }
     return box;
   }));

@@ -93,9 +93,13 @@ function press(name) {
   send(...ACTIONS[name]());
 }
 
+export function clearFault(evse, name) {
+  send("POST", `/api/evses/${evse}/clear-fault/${name}`, {}, "Asked to clear the fault; it stays while its cause is there.");
+}
+
 async function send(method, path, body, done) {
   try {
-    const answer = await fetch(`/bench/${path}`, {
+    const answer = await fetch(path.startsWith("/") ? path : `/bench/${path}`, {
       method,
       headers: { "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
