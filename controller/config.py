@@ -134,9 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"{path}: the state directory cannot be written: {error}", file=sys.stderr)
         return 2
-    for line in verdict.warning_lines():
-        print(f"warning: {line}", file=sys.stderr)
-    for line in verdict.lines():
+    for line in verdict.lines() or [f"warning: {line}" for line in verdict.warning_lines()]:
         print(line, file=sys.stderr)
     return 0 if verdict.installation is not None else 2
 

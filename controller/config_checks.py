@@ -171,7 +171,8 @@ def _check_bench(raw: Mapping[str, Any], checked: Checked) -> None:
         path for path, table in checked.tables.items() if table and table.get("wires") == "sim"
     ]
     bench = raw.get("bench")
-    if virtual and bench is None:
+    misspelt = any(nearest(name, ["bench"]) for name in raw if name not in ConfigFile.model_fields)
+    if virtual and bench is None and not misspelt:
         text = 'is on virtual wires: that needs [bench] with listen = "127.0.0.1:PORT" or attach = "unix:PATH"'
         checked.problems.append(Finding(path=virtual[0], value="sim", text=text))
     if not isinstance(bench, dict):

@@ -31,7 +31,8 @@ class StationTable(Table):
     """[station]"""
 
     id: Id = Field(
-        default="chargepost-1", description="name of the station, last part of the backend URL"
+        default="chargepost-1",
+        description="name of the station, last part of the backend URL: letters, digits and *-_=:+|@.",
     )
     vendor: Text20 = Field(default="chargepost", description="manufacturer, as told to the backend")
     model: Text20 = Field(default="chargepost", description="model, as told to the backend")
@@ -49,7 +50,7 @@ class BackendTable(Table):
 
     url: str = Field(
         pattern=r"^wss?://[^/\s?#]+(/[^\s?#]*)?$",
-        description="ws:// or wss:// address without the station id",
+        description="ws://HOST[:PORT][/PATH] or wss://…, without the station id",
     )
     protocol: Protocol | Annotated[list[Protocol], Field(min_length=1, max_length=3)] = Field(
         default="ocpp1.6", description="OCPP version, or a list, best first"

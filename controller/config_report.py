@@ -70,9 +70,16 @@ def as_dict(finding: Finding, where: Where) -> dict[str, Any]:
 def from_validation(error: ValidationError) -> list[Finding]:
     """What pydantic found, in our words, once for each key."""
     found: dict[Path, Finding] = {}
+    missing: list[Path] = []
     for row in error.errors(include_url=False):
         finding = _finding(row["type"], tuple(row["loc"]), row["input"])
         found.setdefault(finding.path, finding)
+        if row["type"] == "missing":
+            missing.append(finding.path)
+    meant = {(*path[:-1], finding.hint.strip('"')) for path, finding in found.items() if path}
+    for path in missing:
+        if path in meant:  # a misspelt key is one mistake, not two
+            del found[path]
     return list(found.values())
 
 
@@ -156,7 +163,8 @@ def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         parts = [arg for arg in get_args(annotation) if arg is not type(None)]
         return " or ".join(_words(part, metadata if len(parts) == 1 else ()) for part in parts)
     if origin is list:
-        return f"a list of {_words(get_args(annotation)[0])}"
+        inner = _words(get_args(annotation)[0])
+        return "a list of such" if inner.startswith('"') else f"a list: {inner}"
     if origin is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return "a table"
     if annotation is bool:
@@ -175,7 +183,7 @@ def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     elif low:
         text += ", not empty,"
     if "pattern" in limits:
-        text += f" of the form {limits['pattern']}"
+        text += " of the form in brackets"
     return text
 
 

@@ -13,7 +13,13 @@ import sys
 import time
 from collections.abc import Iterable
 
-_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_PRIORITY = {
+    logging.DEBUG: 7,
+    logging.INFO: 6,
+    logging.WARNING: 4,
+    logging.ERROR: 3,
+    logging.CRITICAL: 2,
+}
 
 _SECRETS = re.compile(
     r"(?i)(\b(?:authorization:\s*(?:basic|bearer)|wss?://[^\s:/@]+:|"
@@ -28,7 +34,9 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 def setup(process: str, *, level: str = "", secrets: Iterable[str] = ()) -> None:
     """Send the root logger to stderr. `level`: default $CHARGEPOST_LOG, else INFO."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter(process, under_systemd=bool(os.environ.get("JOURNAL_STREAM"))))
+    handler.setFormatter(
+        LineFormatter(process, under_systemd=bool(os.environ.get("JOURNAL_STREAM")))
+    )
     handler.addFilter(SecretsFilter(secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -56,7 +64,9 @@ class LineFormatter(logging.Formatter):
             priority = next((p for lv, p in _PRIORITY.items() if record.levelno <= lv), 2)
             return "\n".join(f"<{priority}>{line}" for line in text.splitlines() or [""])
         at = time.strftime("%H:%M:%S", time.gmtime(record.created))
-        return f"{at}.{int(record.msecs):03d} {self._process:<7} {record.levelname.lower():<7} {text}"
+        return (
+            f"{at}.{int(record.msecs):03d} {self._process:<7} {record.levelname.lower():<7} {text}"
+        )
 
 
 class SecretsFilter(logging.Filter):

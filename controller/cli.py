@@ -1,0 +1,175 @@
+"""`chargepost …`: what may be asked for on the command line. Parses and hands over; no logic here.
+
+Exit codes: 0 good (warnings allowed), 1 a problem was found, 2 wrong usage or configuration.
+Modules are imported when their command runs, so that `run` and `safe-outputs` start fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from controller import __version__
+from controller.compiled import DEFAULT_CONFIG
+
+NOT_BUILT_YET = {
+    "doctor": "look for everything that would keep this installation from charging",
+    "commission": "guided first start of an installation",
+    "report": "a report of sessions or of the commissioning",
+    "update": "install, confirm or roll back a version",
+    "support-bundle": "one file with all that support needs, without secrets",
+    "torture": "kill, cut and disturb on purpose and judge the result",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chargepost",
+        description="Controller of an AC charging station.",
+        epilog="Start with: chargepost demo",
+    )
+    parser.add_argument("--version", action="version", version=f"chargepost {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(
+        name: str, text: str, command: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        added.set_defaults(command=command, name=name)
+        return added
+
+    _config(add("run", "run the station: guard, station and (virtual hardware) the bench", _run))
+    _config(add("guard", "run the guard process alone (systemd unit)", _guard))
+    _config(add("station", "run the station process alone (systemd unit)", _station))
+
+    demo = add("demo", "run a virtual station with a test backend and a page", _demo)
+    demo.add_argument("--once", action="store_true", help="one charge without a person, then end")
+    demo.add_argument("--json", action="store_true", help="with --once: one JSON object on stdout")
+    demo.add_argument(
+        "--protocol",
+        choices=("ocpp1.6", "ocpp2.0.1", "ocpp2.1"),
+        default="ocpp1.6",
+        help="OCPP version",
+    )
+    demo.add_argument("--port", type=int, default=8080, help="port of the page (default 8080)")
+
+    check = add("check", "report every problem of a configuration; writes nothing", _check)
+    check.add_argument("config", metavar="FILE", nargs="?", default=_default_config())
+    _json(check)
+
+    _json(_config(add("status", "what the station does now, and why", _status)))
+
+    clear = _config(add("clear-fault", "clear a latched fault", _clear_fault))
+    clear.add_argument(
+        "fault", metavar="NAME", help="as `chargepost status` shows it; `all` for all"
+    )
+    clear.add_argument("--evse", type=int, default=0, help="default: all EVSEs")
+
+    _config(
+        add("safe-outputs", "open all contactors and end all pilot signals, now", _safe_outputs)
+    )
+
+    from controller.cli_bench import add_bench
+
+    add_bench(add("bench", "the virtual world: serve it, or act in it", lambda _: 2))
+
+    for name, text in NOT_BUILT_YET.items():
+        later = add(name, f"{text} (not built yet)", _not_built_yet)
+        later.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=_default_config(),
+        help="configuration (default %(default)s)",
+    )
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _default_config() -> str:
+    return os.environ.get("CHARGEPOST_CONFIG") or DEFAULT_CONFIG
+
+
+def _run(options: argparse.Namespace) -> int:
+    from controller import run
+
+    return run.main(options.config)
+
+
+def _guard(options: argparse.Namespace) -> int:
+    from controller.cli_processes import become
+
+    return become("controller.guard.process", options.config)
+
+
+def _station(options: argparse.Namespace) -> int:
+    from controller.cli_processes import become
+
+    return become("controller.app", options.config)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    if options.once:
+        from controller.demo import once
+
+        return once.main(options)
+    from controller.demo import interactive
+
+    return interactive.main(options)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from controller.cli_check import check_file
+
+    return check_file(options.config, as_json=options.json)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from controller.cli_status import show
+
+    return show(options.config, as_json=options.json)
+
+
+def _clear_fault(options: argparse.Namespace) -> int:
+    from controller.cli_status import clear
+
+    return clear(options.config, options.fault, options.evse)
+
+
+def _safe_outputs(options: argparse.Namespace) -> int:
+    from controller import safe_outputs
+    from controller.compiled import read_source
+
+    return safe_outputs.main(read_source(options.config))
+
+
+def _not_built_yet(options: argparse.Namespace) -> int:
+    print(f"chargepost {options.name}: not built yet", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
