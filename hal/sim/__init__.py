@@ -1,0 +1,1 @@
+"""The virtual world that the real drivers run against on a computer without hardware."""
