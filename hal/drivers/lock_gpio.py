@@ -1,7 +1,7 @@
 """Motor lock of a socket outlet: H-bridge on two pins, feedback switch on a third.
 
 Reference: docs/wiring.md "Lock". The pulse ends here when `state` is polled after its time;
-hardware must bound it too (a dead process may leave the motor driven). Retries are the guard's decision.
+hardware must bound it too (a dead process may leave the motor driven). Retries are decided above.
 """
 
 from __future__ import annotations

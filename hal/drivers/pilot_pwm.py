@@ -1,8 +1,8 @@
 """Control pilot on the computer's own hardware PWM, seen through a peak and a valley hold.
 
 Reference: IEC 61851-1 Annex A; Linux Documentation/ABI/testing/sysfs-class-pwm; docs/wiring.md
-"Control pilot". At 6 A the pilot is high for 100 us of each millisecond, so single samples of the raw
-pilot miss it nine times in ten: the front end holds the extremes and is reset before each measurement.
+"Control pilot". At 6 A the pilot is high for 100 us of each millisecond, so single samples of the
+raw pilot miss it nine times in ten: the front end holds the extremes; each window resets it.
 
 A window is two sub-windows of more than one PWM period each, with a gap between them. If they
 disagree, something shorter than the window happened: the reading is `mixed` and tells no state.
@@ -30,7 +30,7 @@ PERIOD_NS = 1_000_000
 SUB_WINDOW_S = 0.0011
 """Longer than one PWM period, so that both extremes occur in each."""
 GAP_S = 0.0005
-"""Between the sub-windows: a 20 ms burst stays out of a third window though ticks come a bit close."""
+"""Between the sub-windows; a 20 ms burst stays out of a third window though ticks come close."""
 AGREE_VOLTS = 1.0
 EXPORT_WAIT_S = 1.0
 """udev needs a moment to hand an exported channel to the group gpio."""
