@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,7 +159,7 @@ class _Line:
 
     def __init__(self, port: str, baudrate: int, parity: str, stop_bits: int, echo: bool) -> None:
         self._port = port
-        self._framing = {
+        self._framing: dict[str, Any] = {
             "baudrate": baudrate,
             "parity": parity,
             "stopbits": stop_bits,
@@ -220,7 +221,7 @@ class _Line:
     async def _connected(self) -> Any:
         """The client with its port open. Raises MeterSilent."""
         if self._client is None:
-            # Imported here: pymodbus costs memory and time that stations without a meter do not pay.
+            # Imported here: a station without a meter does not pay for it.
             from pymodbus.client import AsyncModbusSerialClient
 
             # It dumps recent frames at each time-out; what matters is in our own errors.
@@ -233,7 +234,12 @@ class _Line:
                 trace_packet=self._listen,
                 **self._framing,
             )
-        if not self._client.connected and not await self._client.connect():
+        try:
+            connected = self._client.connected or await self._client.connect()
+        except (OSError, termios.error) as error:
+            # termios.error (a port that cannot do this parity) is no OSError.
+            raise MeterSilent(f"{self._port} cannot be opened: {error}") from error
+        if not connected:
             raise MeterSilent(f"{self._port} cannot be opened")
         return self._client
 
