@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.core.connector import CableReader, LockCommand, LockRules
-from controller.core.duty import MIN_AMPS, STATIC_HIGH, STATIC_LOW, duty_for, signalled_amps
+from controller.core.duty import STATIC_HIGH, STATIC_LOW, duty_for, signalled_amps
 from controller.core.fault_book import FaultBook
 from controller.core.faults import CATALOGUE
 from controller.core.guard_messages import (
@@ -20,12 +20,21 @@ from controller.core.guard_messages import (
     Lock,
     Offer,
     RaiseFault,
-    SelfTest as SelfTestNow,
     Unlock,
     Withdraw,
 )
+from controller.core.guard_messages import (
+    SelfTest as SelfTestNow,
+)
 from controller.core.guard_values import SAFE, EvseGuardSettings, GuardInputs, GuardOutputs
-from controller.core.iec61851 import GRACE_STATES, POWER_STATES, PWM_STATES, Command, PilotEvent, PilotMachine
+from controller.core.iec61851 import (
+    GRACE_STATES,
+    POWER_STATES,
+    PWM_STATES,
+    Command,
+    PilotEvent,
+    PilotMachine,
+)
 from controller.core.interlock import (
     InterlockInputs,
     Permit,
@@ -250,7 +259,9 @@ class EvseGuard:
         elif celsius <= RESUME_C:
             faults.settle("over_temperature", now_ns)
         self._derated_amps = derated_amps(self.settings.max_amps, celsius)
-        faults.set("temperature_derate", self._derated_amps < self.settings.max_amps, detail, now_ns)
+        faults.set(
+            "temperature_derate", self._derated_amps < self.settings.max_amps, detail, now_ns
+        )
 
     # --- pilot ------------------------------------------------------------------------------------
 
@@ -280,9 +291,12 @@ class EvseGuard:
             letter = reading.state.value[0]
             known = not stale and letter in Level.__members__
             return self._filter.adopt(Level[letter] if known else None)
-        seen = classify(reading.volts_high)
+        seen = None if reading.mixed else classify(reading.volts_high)
         pwm = self.machine.state in PWM_STATES
-        if self._diode.feed(pwm, seen, reading.volts_low, now_ns) and self.settings.abilities.checks_diode:
+        if (
+            self._diode.feed(pwm, seen, reading.volts_low, now_ns)
+            and self.settings.abilities.checks_diode
+        ):
             self.faults.raise_("diode", f"low level {reading.volts_low:.1f} V", now_ns)
         return self._filter.feed(seen, now_ns)
 
@@ -364,12 +378,19 @@ class EvseGuard:
     def _check_connector(self, i: GuardInputs, now_ns: int) -> None:
         test = self._self_test
         before = test.state
-        if self.plugged and before is SelfTestState.PENDING and not self._closed and not i.rcd_tripped:
+        if (
+            self.plugged
+            and before is SelfTestState.PENDING
+            and not self._closed
+            and not i.rcd_tripped
+        ):
             test.start(now_ns)
         test.tick(i.rcd_tripped, i.rcd_test_absent or not self.settings.has_rcd, now_ns)
         if test.state is not before:
             if test.state is SelfTestState.FAILED:
-                self.faults.raise_("rcd_self_test", "the test current did not make it trip and recover", now_ns)
+                self.faults.raise_(
+                    "rcd_self_test", "the test current did not make it trip and recover", now_ns
+                )
             if test.state in (SelfTestState.PASSED, SelfTestState.FAILED):
                 self._tell(FactKind.SELF_TEST, test.state.value)
         if self._cable.tick(i.pp_ohms, now_ns):
@@ -400,7 +421,9 @@ class EvseGuard:
             self.faults.tripped = False
             self._f_length_ns = FAULT_F_NS
             self._feed(PilotEvent.TRIP)
-        offers.tick(self._closed and not self.grace and (not sees or machine.state in POWER_STATES), now_ns)
+        offers.tick(
+            self._closed and not self.grace and (not sees or machine.state in POWER_STATES), now_ns
+        )
         if offers.hold is not self._held:
             self._held = offers.hold
             self._tell(FactKind.HOLD_STARTED if offers.hold else FactKind.HOLD_ENDED)
@@ -547,7 +570,12 @@ class EvseGuard:
     def _tell(self, kind: FactKind, value: str | float | None = None, detail: str = "") -> None:
         self._facts.append(
             Fact(
-                n=0, at_ns=self._now_ns, evse=self.settings.evse, kind=kind,
-                plug_id=self.plug_id, value=value, detail=detail,
-            )  # fmt: skip
+                n=0,
+                at_ns=self._now_ns,
+                evse=self.settings.evse,
+                kind=kind,
+                plug_id=self.plug_id,
+                value=value,
+                detail=detail,
+            )
         )

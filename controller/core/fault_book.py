@@ -22,7 +22,16 @@ class _Standing:
 class FaultBook:
     """Standing faults by name. `raised`, `cleared`: names since the caller last took them."""
 
-    __slots__ = ("_retries", "_standing", "blocking", "changed", "cleared", "raised", "stopping", "tripped")
+    __slots__ = (
+        "_retries",
+        "_standing",
+        "blocking",
+        "changed",
+        "cleared",
+        "raised",
+        "stopping",
+        "tripped",
+    )
 
     def __init__(self) -> None:
         self._standing: dict[str, _Standing] = {}

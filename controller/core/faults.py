@@ -187,7 +187,9 @@ def kind_of(name: str) -> FaultKind:
 def clears(kind: FaultKind) -> str:
     """In words, what ends this fault once its cause is gone."""
     words = {
-        Clearing.SELF: f"by itself after {kind.clear_after_s:g} s" if kind.clear_after_s else "by itself",
+        Clearing.SELF: f"by itself after {kind.clear_after_s:g} s"
+        if kind.clear_after_s
+        else "by itself",
         Clearing.UNPLUG: "on unplugging, or by clear-fault",
         Clearing.COMMAND: "by clear-fault",
     }[kind.clearing]

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
-from transitions import Machine
+import transitions
 
 from hal.types import CpState as Cp
 
@@ -63,7 +63,7 @@ class Rule(NamedTuple):
     ref: str = ""
 
 
-E, C = PilotEvent, Command
+E = PilotEvent
 
 STATES = (Cp.UNKNOWN, Cp.A1, Cp.B1, Cp.B2, Cp.C1, Cp.C2, Cp.D1, Cp.D2, Cp.E, Cp.F)
 PWM_STATES = (Cp.B2, Cp.C2, Cp.D2)
@@ -71,45 +71,55 @@ POWER_STATES = (Cp.C2, Cp.D2)
 GRACE_STATES = (Cp.C1, Cp.D1)
 CONDITIONS = ("ventilated",)
 
+NO, A1, B1, B2, C1, C2, D1, D2, SHORT, F = STATES
+OPEN, ON, OFF, GRACE, F_PULSE, UNLOCK = Command
+VENTED = ("ventilated",)
+
 TABLE: tuple[Rule, ...] = (
-    # event        from                                        to          only when        do                              clause
-    Rule(E.SEEN_A, (Cp.UNKNOWN, Cp.B1, Cp.E),                  Cp.A1,      (),              (C.UNLOCK,),                    "A.6 2.1"),
-    Rule(E.SEEN_A, (Cp.B2,),                                   Cp.A1,      (),              (C.PWM_OFF, C.UNLOCK),          "A.6 2.1"),
-    Rule(E.SEEN_A, (Cp.C1, Cp.C2, Cp.D1, Cp.D2),               Cp.A1,      (),              (C.OPEN, C.PWM_OFF, C.UNLOCK),  "A.6 2.2"),
-    Rule(E.SEEN_B, (Cp.UNKNOWN, Cp.A1, Cp.E),                  Cp.B1,      (),              (),                             "A.6 1.1"),
-    Rule(E.SEEN_B, (Cp.C2, Cp.D2),                             Cp.B2,      (),              (C.OPEN,),                      "A.6 7"),
-    Rule(E.SEEN_B, (Cp.C1, Cp.D1),                             Cp.B1,      (),              (C.OPEN,),                      "A.6 8.2"),
-    Rule(E.SEEN_C, (Cp.UNKNOWN, Cp.A1, Cp.B1, Cp.D1, Cp.E),    Cp.C1,      (),              (),                             "A.6 1.2"),
-    Rule(E.SEEN_C, (Cp.B2, Cp.D2),                             Cp.C2,      (),              (),                             "A.6 4"),
-    Rule(E.SEEN_D, (Cp.UNKNOWN, Cp.A1, Cp.B1, Cp.E),           Cp.D1,      (),              (),                             "A.6 1.2"),
-    Rule(E.SEEN_D, (Cp.C1,),                                   Cp.D1,      ("ventilated",), (),                             "A.6 1.2"),
-    Rule(E.SEEN_D, (Cp.C1,),                                   Cp.D1,      (),              (C.OPEN,),                      "A.4 state D"),
-    Rule(E.SEEN_D, (Cp.B2, Cp.C2),                             Cp.D2,      ("ventilated",), (),                             "A.6 4"),
-    Rule(E.SEEN_D, (Cp.B2, Cp.C2),                             Cp.D1,      (),              (C.OPEN, C.PWM_OFF),            "A.4 state D"),
-    Rule(E.SEEN_E, (Cp.UNKNOWN, Cp.A1, Cp.B1),                 Cp.E,       (),              (),                             "A.6 12"),
-    Rule(E.SEEN_E, (Cp.B2,),                                   Cp.E,       (),              (C.PWM_OFF,),                   "A.6 12"),
-    Rule(E.SEEN_E, (Cp.C1, Cp.C2, Cp.D1, Cp.D2),               Cp.E,       (),              (C.OPEN, C.PWM_OFF),            "A.6 12"),
-    Rule(E.LOST,   (Cp.A1, Cp.B1, Cp.E),                       Cp.UNKNOWN, (),              (),                             "A.4 levels"),
-    Rule(E.LOST,   (Cp.B2,),                                   Cp.UNKNOWN, (),              (C.PWM_OFF,),                   "A.4 levels"),
-    Rule(E.LOST,   (Cp.C1, Cp.C2, Cp.D1, Cp.D2),               Cp.UNKNOWN, (),              (C.OPEN, C.PWM_OFF),            "A.4 levels"),
-    Rule(E.OFFER,  (Cp.B1,),                                   Cp.B2,      (),              (C.PWM_ON,),                    "A.6 3.1"),
-    Rule(E.OFFER,  (Cp.C1,),                                   Cp.C2,      (),              (C.PWM_ON,),                    "A.6 3.2"),
-    Rule(E.OFFER,  (Cp.D1,),                                   Cp.D2,      ("ventilated",), (C.PWM_ON,),                    "A.6 3.2"),
-    Rule(E.OFFER,  (Cp.D1,),                                   None,       (),              (),                             "A.4 state D"),
-    Rule(E.WITHDRAW, (Cp.B2,),                                 Cp.B1,      (),              (C.PWM_OFF,),                   "A.6 9.1"),
-    Rule(E.WITHDRAW, (Cp.C2,),                                 Cp.C1,      (),              (C.PWM_OFF, C.START_GRACE),     "A.6 10.1"),
-    Rule(E.WITHDRAW, (Cp.D2,),                                 Cp.D1,      (),              (C.PWM_OFF, C.START_GRACE),     "A.6 10.1"),
-    Rule(E.GRACE_OVER, (Cp.C1, Cp.D1),                         None,       (),              (C.OPEN,),                      "A.6 10.2"),
-    Rule(E.TRIP,   (Cp.B2,),                                   Cp.B1,      (),              (C.PWM_OFF,),                   "A.5.2 fault in B"),
-    Rule(E.TRIP,   (Cp.C1, Cp.C2, Cp.D1, Cp.D2, Cp.E),         Cp.F,       (),              (C.OPEN, C.PWM_OFF, C.PILOT_F), "A.5.2 fault in C"),
-    Rule(E.WAKE,   (Cp.B2,),                                   Cp.F,       (),              (C.PWM_OFF, C.PILOT_F),         "A.5.3"),
-    Rule(E.F_OVER, (Cp.F,),                                    Cp.UNKNOWN, (),              (),                             "A.5.2"),
+    # event, from, to, only when, does, clause
+    Rule(E.SEEN_A,     (NO, B1, SHORT),         A1,    (),     (UNLOCK,),            "A.6 2.1"),
+    Rule(E.SEEN_A,     (B2,),                   A1,    (),     (OFF, UNLOCK),        "A.6 2.1"),
+    Rule(E.SEEN_A,     (C1, C2, D1, D2),        A1,    (),     (OPEN, OFF, UNLOCK),  "A.6 2.2"),
+    Rule(E.SEEN_B,     (NO, A1, SHORT),         B1,    (),     (),                   "A.6 1.1"),
+    Rule(E.SEEN_B,     (C2, D2),                B2,    (),     (OPEN,),              "A.6 7"),
+    Rule(E.SEEN_B,     (C1, D1),                B1,    (),     (OPEN,),              "A.6 8.2"),
+    Rule(E.SEEN_C,     (NO, A1, B1, D1, SHORT), C1,    (),     (),                   "A.6 1.2"),
+    Rule(E.SEEN_C,     (B2, D2),                C2,    (),     (),                   "A.6 4"),
+    Rule(E.SEEN_D,     (NO, A1, B1, SHORT),     D1,    (),     (),                   "A.6 1.2"),
+    Rule(E.SEEN_D,     (C1,),                   D1,    VENTED, (),                   "A.6 1.2"),
+    Rule(E.SEEN_D,     (C1,),                   D1,    (),     (OPEN,),              "A.4 state D"),
+    Rule(E.SEEN_D,     (B2, C2),                D2,    VENTED, (),                   "A.6 4"),
+    Rule(E.SEEN_D,     (B2, C2),                D1,    (),     (OPEN, OFF),          "A.4 state D"),
+    Rule(E.SEEN_E,     (NO, A1, B1),            SHORT, (),     (),                   "A.6 12"),
+    Rule(E.SEEN_E,     (B2,),                   SHORT, (),     (OFF,),               "A.6 12"),
+    Rule(E.SEEN_E,     (C1, C2, D1, D2),        SHORT, (),     (OPEN, OFF),          "A.6 12"),
+    Rule(E.LOST,       (A1, B1, SHORT),         NO,    (),     (),                   "A.4 levels"),
+    Rule(E.LOST,       (B2,),                   NO,    (),     (OFF,),               "A.4 levels"),
+    Rule(E.LOST,       (C1, C2, D1, D2),        NO,    (),     (OPEN, OFF),          "A.4 levels"),
+    Rule(E.OFFER,      (B1,),                   B2,    (),     (ON,),                "A.6 3.1"),
+    Rule(E.OFFER,      (C1,),                   C2,    (),     (ON,),                "A.6 3.2"),
+    Rule(E.OFFER,      (D1,),                   D2,    VENTED, (ON,),                "A.6 3.2"),
+    Rule(E.OFFER,      (D1,),                   None,  (),     (),                   "A.4 state D"),
+    Rule(E.WITHDRAW,   (B2,),                   B1,    (),     (OFF,),               "A.6 9.1"),
+    Rule(E.WITHDRAW,   (C2,),                   C1,    (),     (OFF, GRACE),         "A.6 10.1"),
+    Rule(E.WITHDRAW,   (D2,),                   D1,    (),     (OFF, GRACE),         "A.6 10.1"),
+    Rule(E.GRACE_OVER, (C1, D1),                None,  (),     (OPEN,),              "A.6 10.2"),
+    Rule(E.TRIP,       (B2,),                   B1,    (),     (OFF,),               "A.5.2 fault in B"),
+    Rule(E.TRIP,       (C1, C2, D1, D2, SHORT), F,     (),     (OPEN, OFF, F_PULSE), "A.5.2 fault in C"),
+    Rule(E.WAKE,       (B2,),                   F,     (),     (OFF, F_PULSE),       "A.5.3"),
+    Rule(E.F_OVER,     (F,),                    NO,    (),     (),                   "A.5.2"),
 )  # fmt: skip
 
 _SEEN = (E.SEEN_A, E.SEEN_B, E.SEEN_C, E.SEEN_D, E.SEEN_E, E.LOST)
 IGNORED: frozenset[tuple[PilotEvent, Cp]] = frozenset(
     [(event, Cp.F) for event in _SEEN]  # the EVSE drives the level itself, nothing is read
-    + [(E.SEEN_A, Cp.A1), (E.SEEN_B, Cp.B1), (E.SEEN_B, Cp.B2), (E.SEEN_C, Cp.C1), (E.SEEN_C, Cp.C2)]
+    + [
+        (E.SEEN_A, Cp.A1),
+        (E.SEEN_B, Cp.B1),
+        (E.SEEN_B, Cp.B2),
+        (E.SEEN_C, Cp.C1),
+        (E.SEEN_C, Cp.C2),
+    ]
     + [(E.SEEN_D, Cp.D1), (E.SEEN_D, Cp.D2), (E.SEEN_E, Cp.E), (E.LOST, Cp.UNKNOWN)]
     + [(E.OFFER, state) for state in (Cp.UNKNOWN, Cp.A1, Cp.B2, Cp.C2, Cp.D2, Cp.E, Cp.F)]
     + [(E.WITHDRAW, state) for state in (Cp.UNKNOWN, Cp.A1, Cp.B1, Cp.C1, Cp.D1, Cp.E, Cp.F)]
@@ -129,8 +139,14 @@ def check_table(
     closed_off: set[tuple[PilotEvent, Cp]] = set()
     for number, rule in enumerate(table, 1):
         where = f"row {number} ({rule.event.value})"
-        problems += [f"{where}: unknown condition {name!r}" for name in rule.when if name not in CONDITIONS]
-        problems += [f"{where}: unknown state {s}" for s in (*rule.source, rule.dest or Cp.A1) if s not in STATES]
+        problems += [
+            f"{where}: unknown condition {name!r}" for name in rule.when if name not in CONDITIONS
+        ]
+        problems += [
+            f"{where}: unknown state {s}"
+            for s in (*rule.source, rule.dest or Cp.A1)
+            if s not in STATES
+        ]
         if not rule.source:
             problems.append(f"{where}: no source state")
         if not rule.ref:
@@ -158,7 +174,9 @@ def check_table(
 def _leaving_problems(where: str, rule: Rule, state: Cp) -> list[str]:
     """Leaving a state in which the contactor may be closed commands opening, or starts the 6 s."""
     may_be_closed = (*POWER_STATES, *GRACE_STATES)
-    stays = rule.dest is None or (rule.dest in may_be_closed and rule.dest in (state, *POWER_STATES))
+    stays = rule.dest is None or (
+        rule.dest in may_be_closed and rule.dest in (state, *POWER_STATES)
+    )
     ventilated = "ventilated" in rule.when and rule.dest in may_be_closed
     eased = state is Cp.D1 and rule.dest is Cp.C1  # still within the same 6 s
     if state not in may_be_closed or stays or ventilated or eased:
@@ -188,7 +206,7 @@ class PilotMachine:
 
     def __init__(self, *, ventilated: bool = False) -> None:
         self._model = _Model(ventilated)
-        self._machine = Machine(
+        self._machine = transitions.Machine(
             model=self._model,
             states=[state.value for state in STATES],
             initial=Cp.UNKNOWN.value,
@@ -249,7 +267,9 @@ def _mermaid() -> list[str]:
     for rule in TABLE:
         guard = f" [{', '.join(rule.when)}]" if rule.when else ""
         for state in rule.source:
-            lines.append(f"    {state.value} --> {(rule.dest or state).value}: {rule.event.value}{guard}")
+            lines.append(
+                f"    {state.value} --> {(rule.dest or state).value}: {rule.event.value}{guard}"
+            )
     return lines
 
 

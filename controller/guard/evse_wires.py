@@ -1,0 +1,218 @@
+"""One EVSE's drivers and its guard: look at the wires, let the guard decide, drive the outputs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from controller.core.connector import LockCommand
+from controller.core.evse_guard import EvseGuard
+from controller.core.guard_values import SAFE, GuardInputs, GuardOutputs
+from hal.errors import HalError
+from hal.ports import (
+    ConnectorLock,
+    Contactor,
+    ControlPilot,
+    EdgeSource,
+    EmergencyStop,
+    Heartbeat,
+    ProximityPilot,
+    ResidualCurrent,
+    Thermometer,
+)
+from hal.types import LockState, PilotReading
+
+logger = logging.getLogger(__name__)
+
+TEMPERATURE_EVERY_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseParts:
+    """The opened drivers of one EVSE; None = the part does not exist."""
+
+    pilot: ControlPilot
+    contactor: Contactor | None
+    rcd: ResidualCurrent | None = None
+    lock: ConnectorLock | None = None
+    proximity: ProximityPilot | None = None
+    thermometer: Thermometer | None = None
+
+
+class EvseWires:
+    """Runs one EVSE. Whatever a driver raises opens this EVSE's contactor and becomes a fault."""
+
+    def __init__(
+        self, parts: EvseParts, guard: EvseGuard, now_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self.guard = guard
+        self._parts = parts
+        self._now_ns = now_ns
+        contactor: Any = parts.contactor
+        self._stop: EmergencyStop | None = (
+            contactor if isinstance(contactor, EmergencyStop) else None
+        )
+        self._heartbeat: Heartbeat | None = contactor if isinstance(contactor, Heartbeat) else None
+        self._applied: GuardOutputs | None = None
+        self._closed = False
+        self._rcd_test_absent = parts.rcd is None
+        self._output_error = ""
+        self._celsius: float | None = None
+        self._celsius_next_ns = 0
+        self._told_error = ""
+
+    def on_edge(self, wake: Callable[[], None]) -> None:
+        """Let every input that gives edges wake the tick."""
+        parts: tuple[Any, ...] = (self._parts.contactor, self._parts.rcd, self._parts.pilot)
+        for part in parts:
+            if isinstance(part, EdgeSource):
+                part.on_edge(wake)
+
+    def tick(self, fresh: bool) -> None:
+        """One round. `fresh`: take a pilot window; False after an edge, when only levels are looked at."""
+        try:
+            outputs = self.guard.tick(self._look(fresh), self._now_ns())
+        except Exception as error:
+            self._tell_error(f"the guard itself failed: {error!r}", error)
+            self.guard.faults.raise_("internal", repr(error), self._now_ns())
+            outputs = SAFE
+        self._output_error = self._apply(outputs)
+
+    def make_safe(self) -> None:
+        """Contactor open, pilot x1, test output off; every step is tried."""
+        for step in self._safe_steps():
+            try:
+                step()
+            except Exception as error:
+                logger.error("EVSE %d: making safe failed: %r", self.guard.settings.evse, error)
+
+    def close(self) -> None:
+        """Make safe and release the drivers."""
+        self.make_safe()
+        parts = self._parts
+        for part in (
+            parts.contactor,
+            parts.pilot,
+            parts.rcd,
+            parts.lock,
+            parts.proximity,
+            parts.thermometer,
+        ):
+            if part is not None:
+                try:
+                    part.close()
+                except Exception as error:
+                    logger.error(
+                        "EVSE %d: closing a driver failed: %r", self.guard.settings.evse, error
+                    )
+
+    def _safe_steps(self) -> list[Callable[[], None]]:
+        parts = self._parts
+        steps: list[Callable[[], None]] = []
+        if parts.contactor is not None:
+            contactor = parts.contactor
+            steps.append(lambda: contactor.permit(False))
+        steps.append(lambda: parts.pilot.set_duty(SAFE.duty))
+        if parts.rcd is not None:
+            steps.append(parts.rcd.end_self_test)
+        return steps
+
+    # --- inputs -----------------------------------------------------------------------------------
+
+    def _look(self, fresh: bool) -> GuardInputs:
+        parts, internal = self._parts, self._output_error
+        mirror: bool | None = None
+        stop = tripped = False
+        lock, ohms = LockState.NONE, None
+        try:
+            stop = self._stop is not None and self._stop.is_pressed()
+            tripped = parts.rcd is not None and parts.rcd.is_tripped()
+            if self._closed and (stop or (tripped and self.guard.trip_counts)):
+                self._open_now()  # before the pilot window, which takes some ms
+            if parts.contactor is not None:
+                mirror = parts.contactor.is_closed()
+            if parts.lock is not None:
+                lock = parts.lock.state()
+            if parts.proximity is not None and self.guard.outputs.read_proximity:
+                ohms = parts.proximity.read_ohms()
+            if parts.thermometer is not None and self._now_ns() >= self._celsius_next_ns:
+                self._celsius_next_ns = self._now_ns() + TEMPERATURE_EVERY_NS
+                self._celsius = parts.thermometer.read_celsius()
+        except Exception as error:
+            internal = self._failed("an input", error)
+        reading, pilot_error = self._read_pilot() if fresh else (None, "")
+        if not internal and not pilot_error:
+            self._told_error = ""
+        return GuardInputs(
+            fresh=fresh,
+            reading=reading,
+            mirror=mirror,
+            rcd_tripped=tripped,
+            rcd_test_absent=self._rcd_test_absent,
+            emergency_stop=stop,
+            lock=lock,
+            pp_ohms=ohms,
+            celsius=self._celsius,
+            pilot_error=pilot_error,
+            internal_error=internal,
+        )
+
+    def _read_pilot(self) -> tuple[PilotReading | None, str]:
+        try:
+            return self._parts.pilot.read(), ""
+        except (HalError, OSError) as error:
+            return None, self._failed("the pilot", error)
+        except Exception as error:
+            return None, self._failed("the pilot driver", error)
+
+    # --- outputs ----------------------------------------------------------------------------------
+
+    def _apply(self, outputs: GuardOutputs) -> str:
+        """Drive everything; returns what failed, "" = nothing."""
+        parts, applied = self._parts, self._applied
+        try:
+            if parts.contactor is not None:
+                parts.contactor.permit(outputs.closed)
+            self._closed = outputs.closed
+            if self._heartbeat is not None:
+                self._heartbeat.beat()
+            if applied is None or outputs.duty != applied.duty or self._output_error:
+                parts.pilot.set_duty(outputs.duty)
+            if parts.rcd is not None and outputs.rcd_test != (
+                applied is not None and applied.rcd_test
+            ):
+                if outputs.rcd_test:
+                    self._rcd_test_absent = not parts.rcd.start_self_test()
+                else:
+                    parts.rcd.end_self_test()
+            if parts.lock is not None and outputs.lock is not None:
+                if outputs.lock is LockCommand.LOCK:
+                    parts.lock.lock()
+                else:
+                    parts.lock.unlock()
+        except Exception as error:
+            text = self._failed("an output", error)
+            self.make_safe()
+            self._applied = None
+            return text
+        self._applied = outputs
+        return ""
+
+    def _open_now(self) -> None:
+        if self._parts.contactor is not None:
+            self._parts.contactor.permit(False)
+        self._closed = False
+
+    def _failed(self, what: str, error: Exception) -> str:
+        text = f"{what} failed: {error}" if str(error) else f"{what} failed: {error!r}"
+        self._tell_error(text, None if isinstance(error, (HalError, OSError)) else error)
+        return text
+
+    def _tell_error(self, text: str, error: Exception | None) -> None:
+        """Log a failure once, not a hundred times a second."""
+        if text != self._told_error:
+            self._told_error = text
+            logger.error("EVSE %d: %s", self.guard.settings.evse, text, exc_info=error)
