@@ -118,7 +118,7 @@ class Calls:
         for call in orphans:
             _fail(call, LinkLost("the connection to the backend was lost"))
 
-    async def call(
+    def start(
         self,
         action: str,
         payload: Payload,
@@ -127,13 +127,12 @@ class Calls:
         late_s: float = 0.0,
         message_id: str | None = None,
         first: bool = False,
-    ) -> Payload:
-        """The answer's payload. `late_s`: how long after the time-out a late answer still counts.
+    ) -> asyncio.Future[Payload]:
+        """Queue a call at once; the future gets the answer's payload.
 
-        `first`: before the calls that wait already. Raises CallRefused, NoAnswer or LinkLost.
+        `late_s`: how long after the time-out a late answer still counts. `first`: before the calls that
+        wait already. The future raises CallRefused, NoAnswer or LinkLost.
         """
-        if self._send is None:
-            raise LinkLost("not connected to the backend")
         call = _Call(
             message_id=message_id or new_message_id(),
             action=action,
@@ -142,17 +141,18 @@ class Calls:
             late_s=late_s,
             result=asyncio.get_running_loop().create_future(),
         )
-        (self._first if first else self._queue).append(call)
-        self._pump()
-        return await call.result
+        if self._send is None:
+            _fail(call, LinkLost("not connected to the backend"))
+        else:
+            (self._first if first else self._queue).append(call)
+            self._pump()
+        return call.result
 
     def receive(self, raw: bytes | str) -> None:
         """A frame came in. Never raises."""
         event = self._rpc.receive(raw)
         if isinstance(event, IncomingCall):
-            self._frames.add(
-                "in", [2, event.message_id, event.action, event.payload], len(raw)
-            )
+            self._frames.add("in", [2, event.message_id, event.action, event.payload], len(raw))
             self._serve(event)
         elif isinstance(event, Answered):
             self._frames.add("in", [3, event.message_id, event.payload], len(raw))
@@ -191,9 +191,7 @@ class Calls:
             late = self._late_timers.pop(call.message_id, None)
             if late is not None:
                 late.cancel()
-            self._timer = asyncio.get_running_loop().call_later(
-                call.timeout_s, self._expire
-            )
+            self._timer = asyncio.get_running_loop().call_later(call.timeout_s, self._expire)
             self.last_sent_s = now_s
             self._put(text, [2, call.message_id, call.action, call.payload])
             return
@@ -268,9 +266,7 @@ class Calls:
         self._handling.add(task)
         task.add_done_callback(self._handling.discard)
 
-    async def _serve_later(
-        self, call: IncomingCall, pending: Awaitable[Answer]
-    ) -> None:
+    async def _serve_later(self, call: IncomingCall, pending: Awaitable[Answer]) -> None:
         try:
             answer = await pending
         except Exception:

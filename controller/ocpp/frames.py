@@ -36,10 +36,6 @@ def blanked(frame: list[Any]) -> list[Any]:
         return frame
     payload = frame[3]
     key = payload.get("key")
-    if (
-        frame[2] == "ChangeConfiguration"
-        and isinstance(key, str)
-        and key.casefold() in SECRET_KEYS
-    ):
+    if frame[2] == "ChangeConfiguration" and isinstance(key, str) and key.casefold() in SECRET_KEYS:
         return [*frame[:3], {**payload, "value": "***"}]
     return frame

@@ -164,13 +164,12 @@ class Link:
         try:
             while True:
                 self._wake.clear()
-                if not self._wanted:
+                if self._wanted:
+                    await self._attempt()
+                    # A wish that came meanwhile has set `_wake`: the pause ends at once.
+                    await self._pause(self._back_off.next_s())
+                else:
                     await self._wake.wait()
-                    continue
-                await self._attempt()
-                if not self._wanted:
-                    continue
-                await self._pause(self._back_off.next_s())
         finally:
             if self._connection is not None:
                 self._connection.transport.abort()
@@ -184,9 +183,7 @@ class Link:
         loop = asyncio.get_running_loop()
         try:
             connection = await self._open()
-        except (
-            Exception
-        ) as error:  # whatever a server, a proxy or a file does: try again later
+        except Exception as error:  # noqa: BLE001 - whatever a server, proxy or file does: try again
             self._lost(explain(error))
             return
         if not self._wanted:
@@ -194,9 +191,7 @@ class Link:
             return
         if connection.subprotocol is None:
             await self._close(connection)
-            self._lost(
-                "the backend accepts none of the sub-protocols " + self._offered()
-            )
+            self._lost("the backend accepts none of the sub-protocols " + self._offered())
             return
         started_s = loop.time()
         reason, heard = await self._live(connection)
@@ -276,9 +271,7 @@ class Link:
             self._probe.clear()
             with contextlib.suppress(TimeoutError):
                 # Without pings the interval is still looked at now and then: it may be switched on.
-                await asyncio.wait_for(
-                    self._probe.wait(), interval_s if interval_s > 0 else 60.0
-                )
+                await asyncio.wait_for(self._probe.wait(), interval_s if interval_s > 0 else 60.0)
             if interval_s <= 0 and not self._probe.is_set():
                 continue
             try:
@@ -335,19 +328,14 @@ def explain(error: BaseException) -> str:
     """One sentence for page and log."""
     if isinstance(error, InvalidStatus):
         code = error.response.status_code
-        return _STATUS.get(
-            code, f"the backend answered HTTP {code} instead of a WebSocket"
-        )
+        return _STATUS.get(code, f"the backend answered HTTP {code} instead of a WebSocket")
     if isinstance(error, InvalidURI):
         return "the backend's URL is not valid"
     if isinstance(error, ConnectionClosed):
         close = error.rcvd
         if close is None:
             return "the connection broke without a goodbye"
-        return (
-            f"the backend closed the connection ({close.code} {close.reason}".rstrip()
-            + ")"
-        )
+        return f"the backend closed the connection ({close.code} {close.reason}".rstrip() + ")"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the backend's certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

@@ -165,9 +165,7 @@ class Rpc:
             raise RuntimeError(f"{self._open.action} is still open")
         text = dump([2, message_id, action, payload])
         self._late.pop(message_id, None)
-        self._open = _Open(
-            message_id=message_id, action=action, deadline_s=now_s + timeout_s
-        )
+        self._open = _Open(message_id=message_id, action=action, deadline_s=now_s + timeout_s)
         return text
 
     def answer(self, message_id: str, payload: Payload) -> str:
@@ -182,9 +180,7 @@ class Rpc:
         details: Payload | None = None,
     ) -> str:
         """The frame of a CALLERROR in this version's spelling."""
-        return self._finish(
-            message_id, self._error(message_id, error, description, details)
-        )
+        return self._finish(message_id, self._error(message_id, error, description, details))
 
     def expire(self, now_s: float) -> TimedOut | None:
         """Close the open CALL if its time is over; its answer may still come late."""
@@ -230,9 +226,7 @@ class Rpc:
             )
         return Ignored(why=f"message type {kind} is unknown")
 
-    def _receive_call(
-        self, frame: list[Any], message_id: str | None, seen: int
-    ) -> Event:
+    def _receive_call(self, frame: list[Any], message_id: str | None, seen: int) -> Event:
         if message_id is None:
             return self._unreadable(None, "CALL without a usable message id")
         answered = self._answers.get(message_id)
@@ -240,13 +234,9 @@ class Rpc:
         if answered is not None and answered[0] == seen:
             return Reply(text=answered[1])
         if message_id in self._handling:
-            return self._reply_error(
-                message_id, ErrorName.PROTOCOL, "message id is being handled"
-            )
+            return self._reply_error(message_id, ErrorName.PROTOCOL, "message id is being handled")
         if len(frame) != 4:
-            return self._unreadable(
-                message_id, f"a CALL has 4 members, not {len(frame)}"
-            )
+            return self._unreadable(message_id, f"a CALL has 4 members, not {len(frame)}")
         action, payload = frame[2], frame[3]
         if not isinstance(action, str):
             return self._unreadable(message_id, "action is not a text")
@@ -287,9 +277,7 @@ class Rpc:
         found = self._take(message_id) if message_id is not None else None
         if message_id is None or found is None:
             return Ignored(why="CALLERROR to nothing that is open")
-        texts = [
-            part if isinstance(part, str) else "" for part in [*frame[2:4], "", ""]
-        ]
+        texts = [part if isinstance(part, str) else "" for part in [*frame[2:4], "", ""]]
         return CallFailed(
             message_id=message_id,
             action=found[0],
@@ -306,9 +294,7 @@ class Rpc:
         return (late, True) if late is not None else None
 
     def _unreadable(self, message_id: str | None, why: str) -> Event:
-        answer_id = (
-            message_id if message_id is not None else self._dialect.unreadable_id
-        )
+        answer_id = message_id if message_id is not None else self._dialect.unreadable_id
         if answer_id is None:
             return Ignored(why=why)
         error = ErrorName.FORMATION if message_id is not None else ErrorName.FRAMEWORK

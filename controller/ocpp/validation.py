@@ -59,9 +59,7 @@ _GRAVEST_FIRST = (
 class Validators:
     """Validators of one OCPP version; each is compiled at its first use (0.2 to 0.8 ms)."""
 
-    def __init__(
-        self, folder: Path, *, draft: Any = jsonschema_rs.Draft4Validator
-    ) -> None:
+    def __init__(self, folder: Path, *, draft: Any = jsonschema_rs.Draft4Validator) -> None:
         self._folder = folder
         self._draft = draft
         self._compiled: dict[str, Any] = {}
@@ -74,15 +72,11 @@ class Validators:
         """The gravest problem of a request, or None."""
         return self._check(action, payload, tolerate_extra=False)
 
-    def response(
-        self, action: str, payload: Any, *, tolerate_extra: bool = True
-    ) -> Problem | None:
+    def response(self, action: str, payload: Any, *, tolerate_extra: bool = True) -> Problem | None:
         """The gravest problem of an answer, or None; unknown fields of a backend are tolerated."""
         return self._check(action + "Response", payload, tolerate_extra=tolerate_extra)
 
-    def _check(
-        self, name: str, payload: Any, *, tolerate_extra: bool
-    ) -> Problem | None:
+    def _check(self, name: str, payload: Any, *, tolerate_extra: bool) -> Problem | None:
         validator = self._compiled.get(name) or self._compile(name)
         try:
             if validator.is_valid(payload):
@@ -91,9 +85,7 @@ class Validators:
         except (ValueError, RecursionError, OverflowError) as error:
             return Problem(kind=ProblemKind.FORM, where="", text=str(error))
         return _gravest(
-            p
-            for p in problems
-            if not (tolerate_extra and p.kind is ProblemKind.UNKNOWN_PROPERTY)
+            p for p in problems if not (tolerate_extra and p.kind is ProblemKind.UNKNOWN_PROPERTY)
         )
 
     def _compile(self, name: str) -> Any:
@@ -114,9 +106,7 @@ def validators_16() -> Validators:
 def _package() -> Path:
     spec = find_spec("ocpp")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(
-            "the package ocpp (its JSON schemas) is not installed"
-        )
+        raise ModuleNotFoundError("the package ocpp (its JSON schemas) is not installed")
     return Path(spec.origin).parent
 
 
