@@ -117,7 +117,7 @@ def _call(
         )
         return 2
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(  # noqa: S310  http only, see the line itself
+    request = urllib.request.Request(
         f"http://{address}{path}",
         data=data,
         method=method,

@@ -9,7 +9,7 @@ from controller.children import python_argv
 from controller.start import WRONG, prepare
 
 
-def become(module: str, config: str) -> int:
+def become(module: str, config: str) -> int:  # noqa: RET503  exec does not return
     """Check and compile if needed, then run `module` in place of this program (same pid)."""
     try:
         source, compiled = prepare(config)
