@@ -77,6 +77,7 @@ class Granted:
     group: IdToken | None = None
     remote_start_id: int | None = None
     offline: bool = False
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

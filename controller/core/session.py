@@ -119,6 +119,17 @@ class EvseSession:
         return self._plug_id
 
     @property
+    def contactor_closed(self) -> bool:
+        """As far as the session was told."""
+        return self._contactor_closed
+
+    @property
+    def can_be_started_remotely(self) -> bool:
+        """Like `free_to_start`, but a used plug-in does not matter: the request names this EVSE."""
+        taken = self.transaction is not None or self.grant is not None or self._reading_begin
+        return not taken and not self.blocked and self._asked is None
+
+    @property
     def ending(self) -> bool:
         """A transaction is on its way out: no more samples."""
         return self._ending is not None
@@ -188,10 +199,13 @@ class EvseSession:
                         group=fact.group,
                         remote_start_id=fact.remote_start_id,
                         offline=fact.offline,
-                    )
+                    ),
+                    remote=fact.remote,
                 )
             case RemoteStartAsked():
-                return self._ask(fact.id_token, now, remote_start_id=fact.remote_start_id)
+                return self._ask(
+                    fact.id_token, now, remote=True, remote_start_id=fact.remote_start_id
+                )
             case StopAsked():
                 return self._stop_asked(fact.reason, now)
             case TokenRejected():
@@ -393,6 +407,7 @@ class EvseSession:
         now: Moment,
         *,
         stops: bool = False,
+        remote: bool = False,
         remote_start_id: int | None = None,
     ) -> Commands:
         self._asked_count += 1
@@ -403,6 +418,7 @@ class EvseSession:
             id_token=token,
             stops=stops,
             deadline_s=None if stops else own,
+            remote=remote,
             remote_start_id=remote_start_id,
         )
         self.notice = ""
@@ -436,13 +452,14 @@ class EvseSession:
                 group=decision.group,
                 remote_start_id=asked.remote_start_id,
                 offline=decision.offline,
-            )
+            ),
+            remote=asked.remote,
         )
 
-    def _granted(self, grant: Grant) -> Commands:
+    def _granted(self, grant: Grant, *, remote: bool) -> Commands:
         if self.transaction is not None or self._reading_begin:
             return []
-        if grant.remote_start_id is not None and self._plug_id is not None:
+        if remote and self._plug_id is not None:
             # A remote start names this EVSE, so no stranger's card can take over the cable (F2).
             self._used = False
         self.grant, self.notice = grant, ""

@@ -51,6 +51,7 @@ class Asked:
     id_token: IdToken
     stops: bool = False
     deadline_s: float | None = None
+    remote: bool = False
     remote_start_id: int | None = None
 
 

@@ -7,6 +7,7 @@ append and every minute turn into rows. Only the next rows are held in memory, h
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -215,6 +216,13 @@ class Outbox:
             return [(n, report_from_text(body), error, at) for n, body, error, at in rows]
 
         return await self._database.write(read)
+
+    async def undelivered_as_text(self) -> list[dict[str, object]]:
+        """The same, for a person."""
+        return [
+            {"n": n, "report": json.loads(report_to_text(report)), "error": error, "at": at}
+            for n, report, error, at in await self.undelivered()
+        ]
 
     async def send_again(self, number: int) -> bool:
         """Put one undelivered report at the end of the queue; False = no such number."""

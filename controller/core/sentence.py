@@ -1,0 +1,95 @@
+"""The one sentence that answers "why is it (not) charging?"; page, CLI, API and OCPP say the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.core.faults import kind_of
+from controller.core.guard_messages import EvseSnapshot
+from controller.core.interlock import SENTENCES, Reason
+from controller.core.model import ChargingState, SessionPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceInputs:
+    """Everything the sentence rests on. `backend`: "" or why the operator cannot be asked."""
+
+    phase: SessionPhase
+    state: ChargingState
+    plugged: bool
+    guard: EvseSnapshot | None
+    operative: bool
+    asking: bool
+    ending: bool
+    granted: bool
+    notice: str
+    ev_side_disconnected: bool
+    over_energy_limit: bool
+    granted_amps: float
+    has_meter: bool
+    backend: str
+    reader_lost: bool
+    free: bool
+
+
+def sentence(inputs: SentenceInputs) -> str:
+    """One true sentence, the most important reason first."""
+    i = inputs
+    if i.guard is None:
+        return "Charging is not possible: the guard does not answer."
+    for fault in i.guard.faults:
+        if kind_of(fault.name).inoperative:
+            seen = f" ({fault.detail})" if fault.detail else ""
+            return f"Not charging: fault {fault.name}{seen}. {kind_of(fault.name).driver}"
+    if i.phase is SessionPhase.TRANSACTION or i.ending:
+        return _in_transaction(i)
+    if not i.operative:
+        return "Not charging: the operator has taken this EVSE out of service."
+    if i.asking:
+        return "Checking the card with the operator."
+    notice = f" Last: {i.notice}." if i.notice else ""
+    match i.phase:
+        case SessionPhase.IDLE:
+            return f"Ready: plug in{'' if i.free else ' and show a card'}.{_hint(i)}{notice}"
+        case SessionPhase.PREPARING if not i.plugged:
+            return "Authorized: plug in the cable."
+        case SessionPhase.PREPARING if i.granted:
+            return "Authorized: charging starts in a moment."
+        case SessionPhase.PREPARING:
+            return f"Not charging: nobody is authorized yet; show a card.{_hint(i)}{notice}"
+        case _:
+            return f"Not charging: this plug-in is over; unplug to start again.{notice}"
+
+
+def _in_transaction(i: SentenceInputs) -> str:
+    guard = i.guard
+    if guard is None or i.ending:
+        return "The transaction ends: waiting for the contactor and the final meter value."
+    if i.ev_side_disconnected:
+        return (
+            "Not charging: the cable was unplugged; the transaction goes on until a card ends it."
+        )
+    if i.over_energy_limit:
+        return f"Not charging: {i.notice or 'the operator does not accept the card'}."
+    if guard.contactor_closed and guard.hold:
+        return f"Charging with {guard.offered_amps:.0f} A held by the guard alone."
+    if guard.contactor_closed:
+        unmetered = "" if i.has_meter else " There is no meter: the energy is not counted."
+        return f"Charging: {guard.offered_amps:.0f} A are offered.{unmetered}"
+    if i.granted_amps <= 0:
+        return "Not charging: paused, because less than 6 A are available for this EVSE."
+    if guard.refusal in Reason.__members__.values():
+        return f"Not charging: {_lower(SENTENCES[Reason(guard.refusal)])}"
+    return "The contactor closes in a moment."
+
+
+def _hint(i: SentenceInputs) -> str:
+    if i.free:
+        return ""
+    if i.reader_lost:
+        return " The card reader does not answer."
+    return f" {i.backend}" if i.backend else ""
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

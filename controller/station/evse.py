@@ -1,0 +1,496 @@
+"""The actor of one EVSE: takes facts one at a time, feeds the session, carries out its commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from controller.clock import Clock
+from controller.core import facts
+from controller.core.authorization import AuthorizationMode, Decision
+from controller.core.commands import (
+    AskAuthorization,
+    BeginTransaction,
+    Command,
+    EndTransaction,
+    LockConnector,
+    MarkUsed,
+    Pause,
+    Permit,
+    PrepareRead,
+    ReadBegin,
+    ReadEnd,
+    RebindTransaction,
+    UnlockConnector,
+    Withdraw,
+)
+from controller.core.evse_view import ChargingStateFilter, ViewInputs, blocked_by, build_view
+from controller.core.faults import Clearing, kind_of
+from controller.core.guard_messages import EvseSnapshot
+from controller.core.installation import EvseInstallation
+from controller.core.metering import OverCurrentWatch
+from controller.core.model import (
+    EvseView,
+    IdToken,
+    SessionPhase,
+    StopReason,
+    Transaction,
+    TransactionEnded,
+    TransactionStarted,
+)
+from controller.core.session import EvseSession
+from controller.core.session_state import SessionRules
+from controller.ports import GuardLink
+from controller.station.metering import FAST_S, SECOND_NS, SLOW_S, MeterPoller
+from controller.station.sampling import Sampler
+from controller.station.stores import StationStore
+from controller.station.waiting import Tasks, event_or_time, within
+from hal.types import LockState, MeterReading
+
+_log = logging.getLogger(__name__)
+
+BEGIN_AGE_S = 1.5
+"""With the contactor open the register stands still, so a poll this young is a fresh one."""
+BEGIN_WAIT_S = 3.0
+"""How long a start waits for a poll before the last known register has to do."""
+LIFE_S = 60.0
+"""The last moment of life of a transaction is stored this often."""
+STORE_RETRY_S = 1.0
+
+
+class Surroundings(Protocol):
+    """What an actor needs of its station."""
+
+    async def decide(self, id_token: IdToken, mode: AuthorizationMode) -> Decision:
+        """Ask list, cache, backend."""
+        ...
+
+    def view_changed(self, view: EvseView) -> None:
+        """Publish."""
+        ...
+
+    def reports_waiting(self) -> None:
+        """The outbox has something new."""
+        ...
+
+    def granted_amps(self, evse: int) -> float:
+        """What this EVSE may offer now; 0 = nothing."""
+        ...
+
+    @property
+    def online(self) -> bool:
+        """The backend is connected."""
+        ...
+
+    @property
+    def tells_backend(self) -> bool:
+        """There is a backend that must learn about transactions."""
+        ...
+
+    def backend_hint(self) -> str:
+        """A sentence why the operator cannot be asked, or an empty text."""
+        ...
+
+    @property
+    def reader_lost(self) -> bool:
+        """The card reader does not answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SampleRead:
+    """A poll for a sample came back."""
+
+    transaction_id: str | None
+    take: Callable[[MeterReading], None]
+    reading: MeterReading
+
+
+Input = facts.Fact | _SampleRead
+
+
+class EvseActor:
+    """One EVSE. Everything that happens goes through `tell`."""
+
+    def __init__(
+        self,
+        *,
+        evse: EvseInstallation,
+        rules: SessionRules,
+        store: StationStore,
+        guard: GuardLink,
+        poller: MeterPoller | None,
+        sampler: Sampler,
+        clock: Clock,
+        around: Surroundings,
+        tasks: Tasks,
+        transaction: Transaction | None,
+        last_known_wh: float | None,
+    ) -> None:
+        self.installation = evse
+        self.id = evse.id
+        self.session = EvseSession(evse.id, rules, lambda: str(uuid.uuid4()), transaction)
+        self.poller = poller
+        self.operative = True
+        self.joined = False
+        self._refusal = ""
+        self._store = store
+        self._guard = guard
+        self.sampler = sampler
+        self._clock = clock
+        self._around = around
+        self._tasks = tasks
+        self._inputs: deque[Input] = deque()
+        self._wake = asyncio.Event()
+        self._snapshot: EvseSnapshot | None = None
+        self._charging = ChargingStateFilter()
+        self._over_current = OverCurrentWatch()
+        self._last_known_wh = last_known_wh
+        self._alive_due_s: float | None = None
+        self._published: EvseView | None = None
+        self._idle = asyncio.Event()
+
+    # --- what others use --------------------------------------------------------------------------
+
+    def tell(self, fact: facts.Fact) -> None:
+        """Queue a fact."""
+        self._inputs.append(fact)
+        self._wake.set()
+
+    def guard_seen(self, snapshot: EvseSnapshot | None) -> None:
+        """The guard's newest state of this EVSE; None = the guard is gone."""
+        self._snapshot = snapshot
+        why = self._refusal or blocked_by(self.operative, snapshot)
+        if not self.session.blocked and not why:
+            self._wake.set()
+            return
+        self.tell(facts.BlockedSeen(why=why))
+
+    def refuse_all(self, why: str) -> None:
+        """No new transaction from now on."""
+        self._refusal = why
+        self.guard_seen(self._snapshot)
+
+    @property
+    def lock_state(self) -> str:
+        """LockState value as the guard told it."""
+        return self._snapshot.lock if self._snapshot is not None else LockState.UNKNOWN.value
+
+    def set_operative(self, operative: bool) -> None:
+        """In or out of service from now on."""
+        self.operative = operative
+        self.guard_seen(self._snapshot)
+
+    def view(self) -> EvseView:
+        """The view now."""
+        state = self._charging.update(self.session, self._snapshot, self._now_s())
+        return build_view(
+            ViewInputs(
+                session=self.session,
+                guard=self._snapshot if self.joined else None,
+                reading=self.poller.latest if self.poller is not None else None,
+                has_meter=self.poller is not None,
+                operative=self.operative,
+                granted_amps=self._around.granted_amps(self.id),
+                backend=self._around.backend_hint(),
+                reader_lost=self._around.reader_lost,
+            ),
+            state,
+        )
+
+    async def quiet(self) -> None:
+        """Returns when everything told so far is done."""
+        while self._inputs or not self._idle.is_set():
+            await self._idle.wait()
+            await asyncio.sleep(0)
+
+    # --- MeterEvents ------------------------------------------------------------------------------
+
+    def meter_read(self, reading: MeterReading) -> None:
+        """A believed reading: energy limit, over-current, view."""
+        self._last_known_wh = reading.energy_wh
+        if self.session.transaction is not None and not self.session.ending:
+            self.tell(facts.EnergyMeasured(energy_wh=reading.energy_wh))
+        snapshot = self._snapshot
+        if snapshot is not None and snapshot.contactor_closed:
+            seen = self._over_current.check(reading, snapshot.offered_amps)
+            if seen:
+                self._guard.raise_fault(self.id, "over_current", seen)
+        else:
+            self._over_current = OverCurrentWatch()
+
+    def meter_fault(self, name: str, detail: str) -> None:
+        """The meter is lost or lies."""
+        self._guard.raise_fault(self.id, name, detail)
+
+    def meter_fine(self, name: str) -> None:
+        """The meter is back."""
+        self._guard.clear_fault(self.id, name)
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while True:
+            self._idle.clear()
+            while self._inputs:
+                await self._take(self._inputs.popleft())
+            await self._take(facts.Tick())
+            if self._inputs:
+                continue
+            self._wake.clear()
+            self._idle.set()
+            await event_or_time(self._wake, self._clock, self._seconds_to_next())
+
+    def _seconds_to_next(self) -> float | None:
+        times = (
+            self.session.deadline_s,
+            self._charging.wants_look_at_s,
+            self.sampler.due_s,
+            self._alive_due_s,
+        )
+        due = min((t for t in times if t is not None), default=None)
+        return None if due is None else max(due - self._now_s(), 0.001)
+
+    async def _take(self, fact: Input) -> None:
+        if isinstance(fact, _SampleRead):
+            running = self.session.transaction
+            if (running.id if running is not None else None) == fact.transaction_id:
+                if not self.session.ending:
+                    fact.take(fact.reading)
+                    self._around.reports_waiting()
+            return
+        before = self.session.transaction
+        commands = self.session.feed(fact, self._moment())
+        for i, command in enumerate(commands):
+            if not await self._carry_out(command):
+                for late in self.session.feed(
+                    facts.StoreFailed(error="see the log"), self._moment()
+                ):
+                    await self._carry_out(late)
+                _log.error("evse=%d dropped %d commands", self.id, len(commands) - i - 1)
+                break
+        running = self.session.transaction
+        if running is None and before is not None:
+            self._alive_due_s = None
+        elif running is not None and not self.session.ending:
+            await self._beat(running)
+        self._samples()
+        self._pace()
+        self._publish()
+
+    def _publish(self) -> None:
+        view = self.view()
+        if view != self._published and self.joined:
+            self._published = view
+            self._around.view_changed(view)
+
+    def _pace(self) -> None:
+        if self.poller is None:
+            return
+        quick = self.session.phase in (SessionPhase.PREPARING, SessionPhase.TRANSACTION)
+        self.poller.set_pace(FAST_S if quick else SLOW_S)
+
+    async def _beat(self, running: Transaction) -> None:
+        now_s = self._now_s()
+        if self._alive_due_s is None:
+            self._alive_due_s = now_s + LIFE_S
+        if now_s < self._alive_due_s:
+            return
+        self._alive_due_s = now_s + LIFE_S
+        await self.store_life(running)
+
+    async def store_life(self, running: Transaction) -> None:
+        """The last moment of life, for recovery."""
+        wh = running.last_meter_wh if running.last_meter_wh is not None else running.meter_start_wh
+        try:
+            await self._store.transactions.alive(self.id, running.id, self._clock.utc(), wh)
+        except Exception as error:  # noqa: BLE001 - the next minute tries again
+            _log.error("evse=%d life not stored: %s", self.id, error)
+
+    def _samples(self) -> None:
+        running = None if self.session.ending else self.session.transaction
+        for due in self.sampler.due(running, self._now_s(), self._clock.utc()):
+            if self.poller is not None:
+                self._tasks.start(self._sample(due.transaction_id, due.take))
+
+    async def _sample(
+        self, transaction_id: str | None, take: Callable[[MeterReading], None]
+    ) -> None:
+        if self.poller is None:
+            return
+        reading = await within(self.poller.after(self._clock.monotonic_ns()), self._clock, 2.0)
+        if reading is not None:
+            self._inputs.append(
+                _SampleRead(transaction_id=transaction_id, take=take, reading=reading)
+            )
+            self._wake.set()
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    async def _carry_out(self, command: Command) -> bool:
+        """Do it; False = it failed and nothing after it may happen."""
+        match command:
+            case AskAuthorization():
+                self._tasks.start(self._authorize(command))
+            case PrepareRead():
+                if self.poller is not None and self.poller.newest(BEGIN_AGE_S) is None:
+                    self.poller.poll_soon()
+            case ReadBegin():
+                self._read_begin()
+            case ReadEnd():
+                self._tasks.start(self._read_end(command.after_ns))
+            case BeginTransaction():
+                return await self._begin(command.transaction)
+            case RebindTransaction():
+                await self._until_stored(
+                    lambda: self._store.transactions.change(command.transaction)
+                )
+            case EndTransaction():
+                await self._end(command)
+            case Permit():
+                amps = self._around.granted_amps(self.id)
+                self._guard.offer(self.id, command.plug_id, amps, self.installation.phases)
+            case Pause():
+                self._guard.offer(self.id, command.plug_id, 0.0, self.installation.phases)
+            case Withdraw():
+                self._guard.withdraw(self.id, command.plug_id, command.why)
+            case LockConnector():
+                if self.installation.lock is not None:
+                    self._guard.lock(self.id)
+            case UnlockConnector():
+                if self.installation.lock is not None:
+                    self._guard.unlock(self.id)
+            case MarkUsed():
+                mark = f"{self._guard.guard_id}:{command.plug_id}"
+                await self._until_stored(
+                    lambda: self._store.values.put(f"used/{self.id}", mark), attempts=1
+                )
+        return True
+
+    async def _authorize(self, command: AskAuthorization) -> None:
+        decision = await self._around.decide(command.id_token, self.session.rules.mode)
+        self.tell(facts.AuthorizationDecided(request=command.request, decision=decision))
+
+    def _read_begin(self) -> None:
+        if self.poller is None:
+            self.tell(facts.BeginRead(energy_wh=self._last_known_wh or 0.0))
+            return
+        fresh = self.poller.newest(BEGIN_AGE_S)
+        contactor_open = self._snapshot is not None and not self._snapshot.contactor_closed
+        if fresh is not None and contactor_open:
+            self._inputs.appendleft(facts.BeginRead(energy_wh=fresh.energy_wh))
+            return
+        self._tasks.start(self._read_begin_slowly(self.poller))
+
+    async def _read_begin_slowly(self, poller: MeterPoller) -> None:
+        since = self._clock.monotonic_ns()
+        reading = await within(poller.after(since), self._clock, BEGIN_WAIT_S)
+        # The contactor was open all the time: the last known register is still the true one.
+        known = reading.energy_wh if reading is not None else self._last_known_wh
+        if reading is None:
+            _log.warning("evse=%d starts with the last known register: %s Wh", self.id, known)
+        self.tell(facts.BeginRead(energy_wh=known))
+
+    async def _read_end(self, opened_ns: int) -> None:
+        if self.poller is None:
+            self.tell(facts.EndRead(energy_wh=self._last_known_wh or 0.0))
+            return
+        refresh_ms = self.poller.latest.refresh_ms if self.poller.latest is not None else 0
+        reading = await self.poller.after(opened_ns + refresh_ms * (SECOND_NS // 1000))
+        self.tell(facts.EndRead(energy_wh=reading.energy_wh))
+
+    async def _begin(self, transaction: Transaction) -> bool:
+        report = TransactionStarted(
+            transaction_id=transaction.id,
+            evse=transaction.evse,
+            id_token=transaction.id_token,
+            at=transaction.started_at,
+            meter_wh=transaction.meter_start_wh,
+            reservation_id=transaction.reservation_id,
+            remote_start_id=transaction.remote_start_id,
+            offline=not self._around.online,
+        )
+        told = report if self._around.tells_backend else None
+        try:
+            await self._store.transactions.begin(transaction, told)
+        except Exception as error:  # noqa: BLE001 - no start without a durable record
+            _log.error("evse=%d transaction not stored, not started: %s", self.id, error)
+            return False
+        _log.info(
+            "evse=%d transaction %s started at %.0f Wh",
+            self.id,
+            transaction.id,
+            transaction.meter_start_wh,
+        )
+        self.sampler.begin(transaction, self._now_s())
+        self._around.reports_waiting()
+        return True
+
+    async def _end(self, command: EndTransaction) -> None:
+        ended = command.transaction
+        if ended.estimated and self._last_known_wh is not None:
+            last = max(self._last_known_wh, ended.meter_stop_wh or 0.0)
+            ended = replace(ended, meter_stop_wh=last)
+        at, wh = ended.ended_at or self._clock.utc(), ended.meter_stop_wh or 0.0
+        report = TransactionEnded(
+            transaction_id=ended.id,
+            evse=ended.evse,
+            at=at,
+            meter_wh=wh,
+            reason=ended.stop_reason or StopReason.OTHER,
+            id_token=command.id_token,
+            estimated=ended.estimated,
+            samples=self.sampler.end(ended, at, wh),
+            offline=not self._around.online,
+        )
+        told = report if self._around.tells_backend else None
+        await self._until_stored(lambda: self._store.transactions.end(ended, told))
+        _log.info(
+            "evse=%d transaction %s ended by %s at %.0f Wh%s",
+            self.id,
+            ended.id,
+            report.reason.value,
+            wh,
+            " (estimated)" if ended.estimated else "",
+        )
+        self._around.reports_waiting()
+
+    async def _until_stored(
+        self, write: Callable[[], Awaitable[None]], attempts: int | None = None
+    ) -> None:
+        """Nothing else happens on this EVSE before it is stored: a fact must not be lost."""
+        tried = 0
+        while True:
+            try:
+                await write()
+            except Exception as error:  # noqa: BLE001 - a full disk may get room again
+                tried += 1
+                _log.error("evse=%d not stored: %s", self.id, error)
+                if tried == attempts:
+                    return
+                await self._clock.sleep(STORE_RETRY_S)
+            else:
+                return
+
+    def _moment(self) -> facts.Moment:
+        return facts.Moment(self._now_s(), self._clock.utc())
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_ns() / 1e9
+
+
+def ends_transaction(snapshot: EvseSnapshot) -> StopReason | None:
+    """The reason for which a fault ends a running transaction: those that only a person clears."""
+    for fault in snapshot.faults:
+        if fault.name == "emergency_stop":
+            return StopReason.EMERGENCY_STOP
+        kind = kind_of(fault.name)
+        if kind.inoperative and kind.clearing is Clearing.COMMAND and not kind.retries:
+            return StopReason.OTHER
+    return None

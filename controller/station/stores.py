@@ -1,0 +1,124 @@
+"""What the station asks of its store; `controller/store` has it all, `app.py` hands it over."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any, Protocol
+
+from controller.core.model import IdToken, IdTokenInfo, Report, Transaction
+from controller.ports import ValueStore
+
+
+class AuthCacheStore(Protocol):
+    """Remembered answers of the backend."""
+
+    async def find(self, id_token: IdToken) -> IdTokenInfo | None:
+        """The remembered answer, or None."""
+        ...
+
+    async def remember(self, id_token: IdToken, info: IdTokenInfo) -> None:
+        """Keep an answer."""
+        ...
+
+    async def clear(self) -> None:
+        """Forget everything."""
+        ...
+
+
+class TransactionStore(Protocol):
+    """Transactions, each change in one commit with its report."""
+
+    def begin(self, transaction: Transaction, report: Report | None) -> Awaitable[None]:
+        """Durable when this returns."""
+        ...
+
+    def change(self, transaction: Transaction) -> Awaitable[None]:
+        """Another plug-in or group."""
+        ...
+
+    def end(self, transaction: Transaction, report: Report | None) -> Awaitable[None]:
+        """Durable when this returns."""
+        ...
+
+    def alive(
+        self, evse: int, transaction_id: str, at: datetime, meter_wh: float
+    ) -> Awaitable[None]:
+        """The last moment of life."""
+        ...
+
+    async def open_transactions(self) -> dict[int, Transaction]:
+        """By EVSE."""
+        ...
+
+    async def last(self, evse: int) -> Transaction | None:
+        """The newest one of an EVSE."""
+        ...
+
+
+class ReportQueue(Protocol):
+    """The outbox as its writer sees it."""
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait."""
+        ...
+
+    def append_volatile(self, report: Report) -> None:
+        """Queue in memory, in order with the rest."""
+        ...
+
+    def flush(self) -> Awaitable[None] | None:
+        """Make what is volatile durable; None = nothing to do."""
+        ...
+
+    async def undelivered_as_text(self) -> list[dict[str, object]]:
+        """What the backend refused to the end, for a person."""
+        ...
+
+    async def send_again(self, number: int) -> bool:
+        """Put one undelivered report at the end of the queue; False = no such number."""
+        ...
+
+
+class StoreProbe(Protocol):
+    """The database itself."""
+
+    durable: bool
+    note: str
+
+    async def probe(self) -> None:
+        """Returns when the store still works."""
+        ...
+
+
+class StationStore(Protocol):
+    """All of them."""
+
+    @property
+    def transactions(self) -> TransactionStore:
+        """Transactions."""
+        ...
+
+    @property
+    def outbox(self) -> ReportQueue:
+        """Reports that wait."""
+        ...
+
+    @property
+    def values(self) -> ValueStore:
+        """Small values."""
+        ...
+
+    @property
+    def auth_cache(self) -> AuthCacheStore:
+        """Remembered answers."""
+        ...
+
+    @property
+    def database(self) -> StoreProbe:
+        """For the watchdog."""
+        ...
+
+
+Json = dict[str, Any]
