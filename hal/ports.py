@@ -33,7 +33,7 @@ class ControlPilot(Protocol):
         ...
 
     def set_duty(self, duty: float) -> None:
-        """Signal a duty cycle, 0.0 to 1.0. 1.0 = static +12 V (x1), 0.0 = static -12 V (state F)."""
+        """Signal a duty cycle: 1.0 = static +12 V (x1), 0.0 = static -12 V (state F)."""
         ...
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class Meter(Protocol):
     """The energy meter of one EVSE (asyncio)."""
 
     async def read(self) -> MeterReading:
-        """Poll once. Raises MeterSilent, MeterGarbage, MeterRefused; never returns invented values."""
+        """Poll once. Raises MeterSilent, MeterGarbage, MeterRefused; invents no values."""
         ...
 
     async def identify(self) -> MeterIdentity:
@@ -168,9 +168,22 @@ class CardReader(Protocol):
     """A card reader (asyncio). A card held at the reader is one event."""
 
     def cards(self) -> AsyncIterator[CardRead]:
-        """Cards as they are shown. Raises ReaderSilent when the reader is lost; call again to retry."""
+        """Cards as they are shown. Raises ReaderSilent once when the reader is lost.
+
+        Call again at once: it retries quietly every few seconds (`ReaderHealth` tells the return).
+        """
         ...
 
     async def close(self) -> None:
         """Release the port."""
+        ...
+
+
+@runtime_checkable
+class ReaderHealth(Protocol):
+    """A card reader that knows whether it is there; poll it to learn that a lost one is back."""
+
+    @property
+    def is_answering(self) -> bool:
+        """False from the loss until the reader answers again (before the next card comes)."""
         ...

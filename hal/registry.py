@@ -53,13 +53,17 @@ def names(part: str) -> list[str]:
     """All driver names for `part`, found by file name without importing them."""
     prefix = part + "_"
     found = [m.name for m in pkgutil.iter_modules(hal.drivers.__path__)]
-    return sorted(name.removeprefix(prefix).replace("_", "-") for name in found if name.startswith(prefix))
+    return sorted(
+        name.removeprefix(prefix).replace("_", "-") for name in found if name.startswith(prefix)
+    )
 
 
 def find(part: str, name: str) -> Registration:
     """Import the one file that holds the driver. Raises Misconfigured with the names allowed."""
     if name not in names(part):
-        raise Misconfigured(f"no {part} driver is called {name!r}; allowed: {', '.join(names(part))}")
+        raise Misconfigured(
+            f"no {part} driver is called {name!r}; allowed: {', '.join(names(part))}"
+        )
     importlib.import_module(f"hal.drivers.{part}_{name.replace('-', '_')}")
     return _registered[(part, name)]
 
@@ -76,7 +80,9 @@ def check(part: str, table: Mapping[str, Any]) -> list[Problem]:
     return parse(registration.settings_class, table)[1]
 
 
-def open(part: str, table: Mapping[str, Any], wires: Wires, evse: int) -> Any:
+def open(  # noqa: A001 - `registry.open` is the contract's name
+    part: str, table: Mapping[str, Any], wires: Wires, evse: int
+) -> Any:
     """Open the driver named in `table` on `wires`. `evse` is 1-based, 0 = station-wide.
 
     Raises Misconfigured (all problems of the table in one text), WireInUse, WireMissing.

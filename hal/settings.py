@@ -52,7 +52,9 @@ def parse(settings_class: type[T], table: Mapping[str, Any]) -> tuple[T | None, 
             near = difflib.get_close_matches(key, fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             allowed = ", ".join(sorted(fields)) or "none"
-            problems.append(Problem(key, value, f"is not a setting here (allowed: {allowed}){hint}"))
+            problems.append(
+                Problem(key, value, f"is not a setting here (allowed: {allowed}){hint}")
+            )
             continue
         text = _wrong(fields[key].metadata, hints[key], value)
         if text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,7 @@ def wires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestWires:
     made = TestWires(tmp_path)
     made.add_pwm()
     made.hold_reset_on(25)
-    monkeypatch.setattr(pilot_pwm.time, "sleep", made.clock.sleep)
-    monkeypatch.setattr(pilot_pwm.time, "monotonic_ns", made.clock.monotonic_ns)
-    monkeypatch.setattr(pilot_pwm.time, "monotonic", made.clock.monotonic)
+    monkeypatch.setattr("hal.drivers.pilot_pwm.time", made.clock)
     return made
 
 
@@ -41,6 +40,11 @@ class LastRawSample:
         return PilotReading(
             volts_high=volts, volts_low=volts, taken_at_ns=self._wires.clock.monotonic_ns()
         )
+
+
+def burst_of_b(burst: range) -> Callable[[int], tuple[float, float]]:
+    """State C with state B in between."""
+    return lambda ns: (9.0, -12.0) if ns in burst else (6.0, -12.0)
 
 
 def sees_every_pulse(driver: object, wires: TestWires) -> bool:
@@ -104,7 +108,7 @@ def test_a_burst_of_20_ms_fills_at_most_two_windows_of_a_10_ms_tick(wires: TestW
     for shift_ns in range(0, 10_000_000, 250_000):
         first = wires.clock.ns = (wires.clock.ns // 10_000_000 + 2) * 10_000_000
         burst = range(first + shift_ns, first + shift_ns + 20_000_000)
-        wires.spi_device.plateaus = lambda ns, b=burst: (9.0, -12.0) if ns in b else (6.0, -12.0)
+        wires.spi_device.plateaus = burst_of_b(burst)
         wrong = 0
         for tick in range(5):
             # Ticks may come 0.3 ms late and then on time: closer together than planned.
