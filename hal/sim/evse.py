@@ -60,7 +60,7 @@ class VirtualEvse:
         self._events = events
         self._grid = grid
         self._pin_out = pin_out
-        self._phases = int(tables.get("phases") or 1)
+        self.phases = int(tables.get("phases") or 1)
         directory.mkdir(parents=True, exist_ok=True)
         self._circuit_file = CircuitFile(directory / "circuit", create=True)
         self._circuit = Circuit()
@@ -98,7 +98,7 @@ class VirtualEvse:
         self.meter = EnergyMeter(
             registers.get(number),
             timers.now_ns(),
-            lambda energy_wh, power_w: registers.set(number, energy_wh, keep=power_w == 0.0),
+            lambda energy_wh, at_rest: registers.set(number, energy_wh, keep=at_rest),
         )
         self._update_pilot(timers.now_ns())
 
@@ -217,8 +217,8 @@ class VirtualEvse:
             "lock": ("locked" if self.lock.locked else "unlocked") if self.lock else "none",
             "meter": {
                 "energy_wh": meter.energy_wh(now),
-                "power_w": meter.power_w,
-                "amps": list(meter.amps),
+                "power_w": meter.now.power_w,
+                "amps": list(meter.now.amps),
             },
             "vehicle": {
                 "plugged": vehicle.plugged,
@@ -230,7 +230,8 @@ class VirtualEvse:
         }
 
     def close(self) -> None:
-        """Release files."""
+        """Keep the register and release files."""
+        self.meter.shown(self._timers.now_ns())
         self._pwm.close()
         self._circuit_file.close()
 
@@ -253,7 +254,7 @@ class VirtualEvse:
 
     def _update_load(self, at_ns: int) -> None:
         amps = self.vehicle.amps
-        used = min(self.vehicle.phases, self._phases)
+        used = min(self.vehicle.phases, self.phases)
         drawn = (amps, amps if used > 1 else 0.0, amps if used > 2 else 0.0)
         self.meter.set_load(drawn, self._grid.volts, at_ns)
 

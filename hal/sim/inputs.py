@@ -1,5 +1,6 @@
 """The digital parts besides the contactor: RCD, emergency stop and lock. All inputs have a pull-up,
-so a cut wire reads as the fault (docs/wiring.md)."""
+so a cut wire reads as the fault (docs/wiring.md).
+"""
 
 from __future__ import annotations
 

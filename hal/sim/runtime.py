@@ -12,16 +12,22 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hal.register_map import load
+from hal.sim.card_reader import READERS, CardReader
+from hal.sim.defaults import THREE_PHASE_METER
 from hal.sim.evse import VirtualEvse
 from hal.sim.faults import MeterFaults
 from hal.sim.hello import compose_hello
+from hal.sim.meter_face import MeterFace
+from hal.sim.pty_port import PtyPort
 from hal.sim.pwm_tree import Watch
 from hal.sim.socket_server import BenchConnection
 from hal.sim.timers import LoopTimers
 from hal.sim.world import World
 
 if TYPE_CHECKING:
-    from hal.sim.api import BenchApi, Reader
+    from hal.sim.api import BenchApi
+    from hal.sim.meter_server import MeterServer
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +41,12 @@ class Runtime:
         self._watch = Watch()
         self._loop.add_reader(self._watch.fileno(), self._watch.dispatch)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loading = asyncio.Lock()
         self._api: BenchApi | None = None
-        self.reader: Reader | None = None
+        self._ports: list[PtyPort] = []
+        self._faces: dict[int, MeterFace] = {}
+        self._meters: dict[int, MeterServer] = {}
+        self.reader: CardReader | None = None
 
     @classmethod
     async def serve(
@@ -63,14 +73,14 @@ class Runtime:
             coil_gate=coil_gate,
         )
         runtime = cls(world)
+        if tcp is not None:
+            runtime.start_api(tcp)
         if installation.get("evses"):
             runtime.furnish(compose_hello(installation, "bench"))
         server = await loop.create_unix_server(
             lambda: BenchConnection(world, runtime.furnish), sock=unix
         )
         try:
-            if tcp is not None:
-                runtime.start_api(tcp)
             await ended.wait()
         finally:
             server.close()
@@ -80,6 +90,53 @@ class Runtime:
         """Make what a hello asks for, with its wires."""
         for evse in self.world.furnish(hello):
             self._watch.add(evse.chip, lambda name, evse=evse: self._chip_written(evse, name))  # type: ignore[misc]
+            if evse.tables.get("meter"):
+                self._wire_meter(evse, evse.tables["meter"])
+        if self.world.rfid_table and self.reader is None:
+            self._wire_reader(str(self.world.rfid_table.get("driver")))
+
+    def meter(self, evse: int) -> MeterFaults | None:
+        """The virtual meter of that EVSE; None = it has none."""
+        return self._faces.get(evse)
+
+    def _wire_meter(self, evse: VirtualEvse, table: Mapping[str, Any]) -> None:
+        face = MeterFace(
+            load(str(table.get("map", THREE_PHASE_METER))),
+            evse.meter,
+            self.world.grid,
+            self.world.timers,
+            evse=evse.id,
+            phases=evse.phases,
+        )
+        self._faces[evse.id] = face
+        address = int(table.get("address", 1))
+        port = PtyPort(lambda data: self._meter_request(evse.id, data))
+        self._ports.append(port)
+        self.world.serial[f"meter:{evse.id}"] = port.path
+        self._spawn(self._serve_meter(evse.id, face, address, port))
+
+    def _meter_request(self, evse: int, data: bytes) -> None:
+        server = self._meters.get(evse)
+        if server is not None:
+            server.request(data)
+
+    async def _serve_meter(self, evse: int, face: MeterFace, address: int, port: PtyPort) -> None:
+        async with self._loading:
+            module = await asyncio.to_thread(importlib.import_module, "hal.sim.meter_server")
+        server: MeterServer = module.MeterServer(face, address, port)
+        await server.start()
+        self._meters[evse] = server
+
+    def _wire_reader(self, driver: str) -> None:
+        kind = READERS.get(driver)
+        if kind is None:
+            log.warning("bench: no virtual card reader for the driver %r", driver)
+            return
+        port = PtyPort(lambda data: reader.received(data))
+        reader = kind(self.world.timers, port.write)
+        self._ports.append(port)
+        self.reader = reader
+        self.world.serial["rfid:0"] = port.path
 
     def _chip_written(self, evse: VirtualEvse, name: str) -> None:
         directory = evse.chip / f"pwm{evse.channel}"
@@ -94,13 +151,10 @@ class Runtime:
         self._spawn(self._serve_api(tcp))
 
     async def _serve_api(self, tcp: socket.socket) -> None:
-        module = await asyncio.to_thread(importlib.import_module, "hal.sim.api")
+        async with self._loading:
+            module = await asyncio.to_thread(importlib.import_module, "hal.sim.api")
         self._api = module.BenchApi(self.world, self)
         await self._api.start(tcp)
-
-    def meter(self, evse: int) -> MeterFaults | None:
-        """The virtual meter of that EVSE; None = it has none."""
-        return None
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -120,6 +174,10 @@ class Runtime:
                 await task
         if self._api is not None:
             await self._api.stop()
+        for server in self._meters.values():
+            await server.stop()
+        for port in self._ports:
+            port.close()
         self._loop.remove_reader(self._watch.fileno())
         self._watch.close()
         self.world.close()

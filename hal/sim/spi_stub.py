@@ -20,6 +20,8 @@ SETTLE_NS = 4_000.0
 """Time constant of the RC in front of the hold capacitors."""
 HOLD_NS = 50_000_000
 """How far back a hold capacitor that nobody resets remembers (its bleeder)."""
+PWM_READ_NS = 400_000
+"""A changed duty is seen after less than half a period."""
 SPIKE_VOLTS = 3.0
 PP_SIGMA = 0.002
 PEAK, VALLEY, RAW, PP, UNUSED = range(5)
@@ -76,6 +78,7 @@ class SpiStub:
         self._sequence = -1
         self._circuit = Circuit()
         self._held_from_ns = 0
+        self._pwm_read_ns = 0
         self._requests: dict[tuple[int, ...], tuple[int, int]] = {}
 
     def reset_hold(self, level: bool) -> None:
@@ -114,7 +117,9 @@ class SpiStub:
         if what == UNUSED:
             return 0.0
         now = self._now_ns()
-        self._pwm.refresh()
+        if now - self._pwm_read_ns > PWM_READ_NS:
+            self._pwm_read_ns = now
+            self._pwm.refresh()
         if what == RAW:
             high, low = _plateaus(circuit, now)
             pwm = self._pwm

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpiozero.exc import PinSetInput  # type: ignore[import-untyped]
-from gpiozero.pins.mock import MockFactory, MockPin  # type: ignore[import-untyped]
+from gpiozero.exc import PinSetInput  # type: ignore[import-untyped,unused-ignore]
+from gpiozero.pins.mock import MockFactory, MockPin  # type: ignore[import-untyped,unused-ignore]
 
 from hal.errors import WireMissing
 from hal.sim.circuit_file import CircuitFile

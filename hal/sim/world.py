@@ -159,7 +159,6 @@ class World:
     def close(self) -> None:
         """Keep the registers, remove the rest."""
         for evse in self.evses.values():
-            evse.meter.read(self.timers.now_ns())
             evse.close()
         self._registers.close()
         shutil.rmtree(self.directory, ignore_errors=True)
