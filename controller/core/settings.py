@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+STORED_PREFIX = "setting."
+"""Changed settings are kept in the ValueStore under this prefix and their name."""
+
+
 class Kind(StrEnum):
     """Type of a value as text."""
 

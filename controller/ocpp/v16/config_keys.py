@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from controller.core.settings import Access, ChangeResult, Setting, Settings
+from controller.core.settings import STORED_PREFIX, Access, ChangeResult, Setting, Settings
 
 KEY_LENGTH = 50
 VALUE_LENGTH = 500
-STORED_PREFIX = "setting."
-"""where changed settings lie in the value store, followed by the canonical name"""
 
 
 def get_configuration(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:

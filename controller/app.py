@@ -1,0 +1,168 @@
+"""The station process: the one place that knows every class and puts them together.
+
+`python -m controller.app --installation F`. Exit: 0 ended by SIGTERM or SIGINT, 1 a failure, 2 wrong usage or
+configuration, 3 soft reset asked for, 4 hard reset asked for (`run` and systemd start it again).
+
+The order is the start-up time: store and link first, because BootNotification needs no hardware; meters,
+reader and page follow while the backend thinks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from controller import __version__, log
+from controller.clock import SystemClock
+from controller.core.installation import Installation
+from controller.core.settings import STORED_PREFIX, Settings
+from controller.core.settings_list import settings_for
+from controller.errors import ChargepostError, PermanentError
+from controller.hardware import Hardware
+from controller.ports import Backend
+from controller.station.guard_link import GuardSocket
+from controller.station.station import Station
+from controller.store.store import Store
+from hal.errors import HalError
+
+if TYPE_CHECKING:
+    from controller.web.server import WebServer
+
+_log = logging.getLogger(__name__)
+
+USAGE = "usage: python -m controller.app --installation FILE"
+PAGE_AFTER_S = 1.0
+"""The page waits for the first registration, but never longer than this."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the station until a signal or a reset ends it."""
+    if len(argv) != 2 or argv[0] != "--installation":
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        data = json.loads(Path(argv[1]).read_bytes())
+        installation = Installation.from_dict(data)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"station: {argv[1]} is not a compiled installation: {error}", file=sys.stderr)
+        return 2
+    password = installation.backend.password if installation.backend else None
+    log.setup("station", secrets=[password] if password else [])
+    try:
+        return asyncio.run(_serve(installation, data))
+    except PermanentError as error:
+        print(f"station: {error}", file=sys.stderr)
+        return 1
+    except (ChargepostError, HalError) as error:
+        _log.error("%s", error)
+        return 1
+
+
+async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
+    clock = SystemClock()
+    store = await Store.open(Path(installation.state_dir))
+    changed = {
+        name.removeprefix(STORED_PREFIX): text
+        for name, text in (await store.values.all(STORED_PREFIX)).items()
+    }
+    settings = settings_for(installation, changed)
+    runtime_dir = Path(installation.runtime_dir)
+    hardware = Hardware(installation, data)
+    station = Station(
+        installation=installation,
+        settings=settings,
+        store=store,
+        guard=GuardSocket(runtime_dir / "guard.sock", clock),
+        meters=hardware.meters,
+        reader=hardware.reader,
+        clock=clock,
+        version=__version__,
+        control_socket=runtime_dir / "station.sock",
+    )
+    await station.prepare()
+    backend = _backend(installation, settings, store, clock, station)
+    station.attach(backend)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, station.stop)
+    world = hardware.world(station, backend)
+    page = asyncio.create_task(_page(installation, station, backend))
+    gc.collect()
+    gc.freeze()  # what start-up made lives as long as the process
+    try:
+        return await station.run()
+    finally:
+        for task in (page, world):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        await hardware.close()
+        await store.close()
+
+
+def _backend(
+    installation: Installation,
+    settings: Settings,
+    store: Store,
+    clock: SystemClock,
+    station: Station,
+) -> Backend:
+    """The adapter of the configured protocol; only its version is imported."""
+    if installation.backend is None:
+        from controller.ocpp.none import NullBackend
+
+        return NullBackend()
+    if "ocpp1.6" not in installation.backend.protocols:
+        raise PermanentError(
+            f"[backend] protocol = {', '.join(installation.backend.protocols)}: "
+            "this version speaks ocpp1.6 only"
+        )
+    from controller.ocpp.v16.adapter import Adapter
+
+    adapter = Adapter(
+        installation=installation,
+        settings=settings,
+        outbox=store.outbox,
+        values=store.values,
+        clock=clock,
+        set_utc=clock.set_utc,
+    )
+    adapter.bind(station.control)
+    return adapter
+
+
+async def _page(installation: Installation, station: Station, backend: Backend) -> None:
+    """Serve the page, after the boot message is out: its library is the largest import of all."""
+    if not installation.web_listen:
+        return
+    for _ in range(round(PAGE_AFTER_S / 0.05)):
+        if backend.connected or installation.backend is None:
+            break
+        await asyncio.sleep(0.05)
+    from controller.web.server import WebServer
+
+    bench = installation.bench
+    bench_url = f"http://{bench.listen}" if bench is not None and bench.listen else None
+    server: WebServer = WebServer(station.snapshots, installation.web_listen, bench_url)
+    try:
+        await server.start()
+    except PermanentError as error:
+        _log.error("no page: %s", error)
+        return
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
