@@ -555,13 +555,14 @@ class EvseSession:
         token: IdToken | None = None,
         cable_out: bool = False,
     ) -> Commands:
+        certain = self._contactor_closed or reason is StopReason.EV_DISCONNECTED
         self._ending = Ending(
             reason=reason,
             at=at or now.utc,
             since_s=now.mono_s,
             id_token=token,
             cable_out=cable_out,
-            settled_s=now.mono_s + (0.0 if self._contactor_closed or cable_out else SETTLE_S),
+            settled_s=now.mono_s + (0.0 if certain else SETTLE_S),
         )
         self._asked = None
         return self._withdraw(reason.value)
