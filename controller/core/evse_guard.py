@@ -43,9 +43,10 @@ from controller.core.interlock import (
     interlock,
 )
 from controller.core.offer_book import OfferBook, Signal
-from controller.core.pilot_window import CONNECTED, DiodeCheck, Level, PilotFilter, classify
-from controller.core.supervision import RESUME_C, STOP_C, ContactorWatch, SelfTest, derated_amps
-from hal.types import CpState, LockState, PilotReading
+from controller.core.pilot_side import PilotSide
+from controller.core.pilot_window import CONNECTED, Level
+from controller.core.supervision import ContactorWatch, SelfTest, watch_temperature
+from hal.types import CpState, LockState
 
 _MS = 1_000_000
 _S = 1_000_000_000
@@ -53,8 +54,6 @@ GRACE_NS = 6 * _S
 FAULT_F_NS = 310 * _MS
 WAKE_F_NS = 3500 * _MS
 WAKE_AFTER_NS = 30 * _S
-NOISE_NS = 3 * _S
-BOARD_STALE_NS = 5 * _S
 
 EvseMessage = Offer | Withdraw | RaiseFault | ClearFault | Lock | Unlock | SelfTestNow
 
@@ -90,7 +89,7 @@ class EvseGuard:
         self.machine = PilotMachine(ventilated=settings.ventilated)
         self.outputs = SAFE
         self.decision: Permit | Refusal = Permit()
-        self._filter = PilotFilter(settings.ventilated)
+        self._pilot = PilotSide(settings, self.faults, now_ns)
         self._watch = ContactorWatch()
         self._self_test = SelfTest()
         self._cable = CableReader(settings.has_proximity)
@@ -101,8 +100,6 @@ class EvseGuard:
         self._grace_until_ns: int | None = None
         self._f_until_ns = 0
         self._f_length_ns = FAULT_F_NS
-        self._lost_since_ns = now_ns
-        self._diode = DiodeCheck()
         self._asked = False
         self._wake_armed = True
         self._waiting_since_ns = 0
@@ -119,7 +116,7 @@ class EvseGuard:
         return (
             not self.plugged
             and not self._closed
-            and not self._filter.settling
+            and not self._pilot.filter.settling
             and self.offers.amps is None
             and self.outputs.duty == STATIC_HIGH
             and not self._self_test.running
@@ -246,22 +243,8 @@ class EvseGuard:
         if watch.failed and not faults.stands("fail_to_close"):
             faults.raise_("fail_to_close", f"mirror contact open after {watch.tries} tries", now_ns)
         if self.settings.has_temperature:
-            self._check_temperature(i.celsius, now_ns)
-
-    def _check_temperature(self, celsius: float | None, now_ns: int) -> None:
-        faults = self.faults
-        faults.set("temperature_sensor", celsius is None, "no reading", now_ns)
-        if celsius is None:
-            return
-        detail = f"{celsius:.0f} degrees Celsius"
-        if celsius >= STOP_C:
-            faults.raise_("over_temperature", detail, now_ns)
-        elif celsius <= RESUME_C:
-            faults.settle("over_temperature", now_ns)
-        self._derated_amps = derated_amps(self.settings.max_amps, celsius)
-        faults.set(
-            "temperature_derate", self._derated_amps < self.settings.max_amps, detail, now_ns
-        )
+            highest = self.settings.max_amps
+            self._derated_amps = watch_temperature(i.celsius, highest, faults, now_ns)
 
     # --- pilot ------------------------------------------------------------------------------------
 
@@ -270,54 +253,15 @@ class EvseGuard:
             if now_ns < self._f_until_ns:
                 return
             self._feed(PilotEvent.F_OVER)
-            self._filter.restart()
-            self._filter.settling = True
-            self._lost_since_ns = now_ns
-            self._feed(_SEEN[self._filter.level])
-        elif i.fresh and self._take_window(i.reading, now_ns):
-            if self._filter.level is None:
-                self._lost_since_ns = now_ns
-            self._feed(_SEEN[self._filter.level])
+            self._pilot.resume(now_ns)
+            self._feed(_SEEN[self._pilot.level])
+        elif i.fresh and self._pilot.take(i.reading, self.machine.state in PWM_STATES, now_ns):
+            self._feed(_SEEN[self._pilot.level])
             self._follow_plug(now_ns)
-        self._check_level(now_ns)
-
-    def _take_window(self, reading: PilotReading | None, now_ns: int) -> bool:
-        """Feed the filter; True when the level changed."""
-        if reading is None:
-            return self._filter.feed(None, now_ns)
-        if reading.state is not None:
-            stale = now_ns - reading.taken_at_ns > BOARD_STALE_NS
-            self.faults.set("pilot_board_lost", stale, "no news from the board", now_ns)
-            letter = reading.state.value[0]
-            known = not stale and letter in Level.__members__
-            return self._filter.adopt(Level[letter] if known else None)
-        seen = None if reading.mixed else classify(reading.volts_high)
-        pwm = self.machine.state in PWM_STATES
-        if (
-            self._diode.feed(pwm, seen, reading.volts_low, now_ns)
-            and self.settings.abilities.checks_diode
-        ):
-            self.faults.raise_("diode", f"low level {reading.volts_low:.1f} V", now_ns)
-        return self._filter.feed(seen, now_ns)
-
-    def _check_level(self, now_ns: int) -> None:
-        level, faults = self._filter.level, self.faults
-        if level is None:
-            if now_ns - self._lost_since_ns >= NOISE_NS and self.machine.state is not CpState.F:
-                faults.raise_("cp_noise", "no valid pilot level for 3 s", now_ns)
-            return
-        faults.settle("cp_noise", now_ns)
-        if level is Level.E:
-            faults.raise_("cp_short", "pilot shorted to protective conductor", now_ns)
-        elif level is Level.A or level is Level.B:
-            faults.settle("cp_short", now_ns)
-        if level is Level.D and not self.settings.ventilated:
-            faults.raise_("ventilation", "state D", now_ns)
-        else:
-            faults.settle("ventilation", now_ns)
+        self._pilot.check_faults(now_ns)
 
     def _follow_plug(self, now_ns: int) -> None:
-        level = self._filter.level
+        level = self._pilot.level
         if level in CONNECTED and not self.plugged:
             self.plugged = True
             self.plug_id += 1
@@ -337,7 +281,7 @@ class EvseGuard:
         if self.signal.amps:
             self._tell(FactKind.OFFERED, 0.0, "unplugged")
         self.signal.forget()
-        self._diode.forget()
+        self._pilot.diode.forget()
         self._self_test.forget()
         self._lock.replugged()
         self._watch.new_tries()
@@ -359,7 +303,7 @@ class EvseGuard:
             elif command is Command.UNLOCK:
                 self._lock.ask(LockCommand.UNLOCK)
             elif command is Command.PWM_OFF:
-                self._diode.forget()
+                self._pilot.diode.forget()
         if state is before:
             return
         if state in PWM_STATES:
@@ -519,7 +463,7 @@ class EvseGuard:
                 blocking_fault=self.faults.blocking,
                 self_test=self._self_test.state,
                 lock=i.lock,
-                diode_seen=self._diode.seen,
+                diode_seen=self._pilot.diode.seen,
                 cable_known=self._cable.known,
                 resting=self._watch.resting(now_ns),
                 known_open=i.mirror is not True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import floor
 
 from controller.core.duty import MIN_AMPS
+from controller.core.fault_book import FaultBook
 from controller.core.interlock import SelfTestState
 
 _MS = 1_000_000
@@ -128,3 +129,20 @@ def derated_amps(max_amps: float, celsius: float) -> float:
         return max_amps
     share = min(1.0, (celsius - DERATE_FROM_C) / (DERATE_TO_C - DERATE_FROM_C))
     return float(floor(max_amps - share * max(0.0, max_amps - MIN_AMPS)))
+
+
+def watch_temperature(
+    celsius: float | None, max_amps: float, faults: FaultBook, now_ns: int
+) -> float:
+    """Raise and settle the temperature faults; returns the amps that the temperature allows."""
+    faults.set("temperature_sensor", celsius is None, "no reading", now_ns)
+    if celsius is None:
+        return max_amps
+    detail = f"{celsius:.0f} degrees Celsius"
+    if celsius >= STOP_C:
+        faults.raise_("over_temperature", detail, now_ns)
+    elif celsius <= RESUME_C:
+        faults.settle("over_temperature", now_ns)
+    allowed_amps = derated_amps(max_amps, celsius)
+    faults.set("temperature_derate", allowed_amps < max_amps, detail, now_ns)
+    return allowed_amps

@@ -43,7 +43,10 @@ class EvseParts:
 
 
 class EvseWires:
-    """Runs one EVSE. Whatever a driver raises opens this EVSE's contactor and becomes a fault."""
+    """Runs one EVSE. Whatever a driver raises opens this EVSE's contactor and becomes a fault.
+
+    That is why exceptions are caught blindly here: none may end the loop of the other EVSEs.
+    """
 
     def __init__(
         self, parts: EvseParts, guard: EvseGuard, now_ns: Callable[[], int] = time.monotonic_ns
@@ -75,7 +78,7 @@ class EvseWires:
         """One round. `fresh`: take a pilot window; False after an edge, when only levels are looked at."""
         try:
             outputs = self.guard.tick(self._look(fresh), self._now_ns())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             self._tell_error(f"the guard itself failed: {error!r}", error)
             self.guard.faults.raise_("internal", repr(error), self._now_ns())
             outputs = SAFE
@@ -86,7 +89,7 @@ class EvseWires:
         for step in self._safe_steps():
             try:
                 step()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 logger.error("EVSE %d: making safe failed: %r", self.guard.settings.evse, error)
 
     def close(self) -> None:
@@ -104,7 +107,7 @@ class EvseWires:
             if part is not None:
                 try:
                     part.close()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001
                     logger.error(
                         "EVSE %d: closing a driver failed: %r", self.guard.settings.evse, error
                     )
@@ -141,7 +144,7 @@ class EvseWires:
             if parts.thermometer is not None and self._now_ns() >= self._celsius_next_ns:
                 self._celsius_next_ns = self._now_ns() + TEMPERATURE_EVERY_NS
                 self._celsius = parts.thermometer.read_celsius()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             internal = self._failed("an input", error)
         reading, pilot_error = self._read_pilot() if fresh else (None, "")
         if not internal and not pilot_error:
@@ -165,7 +168,7 @@ class EvseWires:
             return self._parts.pilot.read(), ""
         except (HalError, OSError) as error:
             return None, self._failed("the pilot", error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             return None, self._failed("the pilot driver", error)
 
     # --- outputs ----------------------------------------------------------------------------------
@@ -193,7 +196,7 @@ class EvseWires:
                     parts.lock.lock()
                 else:
                     parts.lock.unlock()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             text = self._failed("an output", error)
             self.make_safe()
             self._applied = None
