@@ -1,22 +1,25 @@
 """What the page is served: the state as JSON, and the same as a stream of server-sent events.
 
-The state is `SnapshotSource.snapshot()`. The page shows these keys and bears the lack of each:
+The state is `SnapshotSource.snapshot()` and `virtual`. The page shows these keys and bears the lack
+of each; what is marked * it derives when it is missing:
 
     {"station": {"id", "vendor", "model", "version"},
-     "backend": {"url" (without secrets) or null = stand-alone, "protocol", "connected": bool,
-                 "state": "one sentence", "queued": int, "undelivered": int},
-     "evses": [{"evse": 1, "phase", "charging_state", "status" (word for people),
-                "why" (one sentence), "tone" (optional: free | plugged | charging | waiting |
-                fault | off; else derived), "pilot_state", "plugged": bool,
+     "backend": {"configured"*: bool, "url" (without secrets), "protocols" or "protocol",
+                 "connected": bool, "state"* (one sentence)},
+     "queue": reports that wait, "undelivered": reports that the backend refused,
+     "guard": {"connected": bool},
+     "store": {"durable": bool, "note"},
+     "evses": [{"evse": 1, "phase", "charging_state", "operative": bool, "plugged": bool,
+                "inoperative_by_fault"*: bool, "status"* (word for people), "tone"* (free | plugged |
+                charging | waiting | fault | off), "why" (one sentence), "pilot_state",
                 "contactor_closed": bool, "offered_amps", "amps": [L1, L2, L3], "power_w",
-                "energy_wh" (register),
-                "transaction": {"id", "energy_wh", "started_at", "id_token"} or null,
-                "faults": [{"name", "detail", "latched": bool, "advice_driver",
-                            "advice_installer", "blocking": bool (optional)}]}],
-     "card": {"uid", "at", "result"} or null,
-     "frames": [["out" | "in", [2, "id", "Action", {…}], "time"], …] (newest last),
-     "virtual": bool,
-     "demo_cards": {"known": "uid", "unknown": "uid"} (optional, what the buttons tap)}
+                "energy_wh" (register), "transaction_id", "transaction_energy_wh", "started_at",
+                "id_token" (these four, or "transaction": {"id", "energy_wh", "started_at",
+                "id_token"}), "faults": [{"name", "detail", "latched": bool, "severity", "driver",
+                "installer" (what each should do)}]}],
+     "last_card": "uid" or "card": {"uid", "at", "result"} or null,
+     "frames": [["out" | "in", [2, "id", "Action", {…}], "time"*], …] (newest last),
+     "demo_cards"*: {"known": "uid", "unknown": "uid"} (what the buttons tap)}
 
 A value that is not known is null, never 0. Times are ISO 8601 with a zone.
 """
@@ -50,10 +53,12 @@ class StateApi:
         self,
         source: SnapshotSource,
         *,
+        virtual: bool = False,
         min_interval_s: float = MIN_INTERVAL_S,
         keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         self._source = source
+        self._virtual = virtual
         self._min_interval_s = min_interval_s
         self._keep_alive_s = keep_alive_s
         self._streams: set[asyncio.Event] = set()
@@ -86,11 +91,14 @@ class StateApi:
 
     def _current(self) -> str:
         if self._text is None:
-            self._text = to_json(self._source.snapshot())
+            self._text = self._json()
         return self._text
 
+    def _json(self) -> str:
+        return to_json({**self._source.snapshot(), "virtual": self._virtual})
+
     async def _state(self, _request: web.Request) -> web.Response:
-        return web.Response(text=to_json(self._source.snapshot()), content_type="application/json")
+        return web.Response(text=self._json(), content_type="application/json")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._streams) >= MAX_STREAMS:

@@ -58,7 +58,7 @@ class WebServer:
         clear_fault: Callable[[int, str], None] | None = None,
     ) -> None:
         self._host, self._port = parse_listen(listen)
-        self._api = StateApi(source)
+        self._api = StateApi(source, virtual=bench_url is not None)
         self._bench = BenchProxy(bench_url, clear_fault) if bench_url else None
         self._files = load_static(STATIC)
         self._names = _own_names(self._host)

@@ -17,37 +17,39 @@ EVSE: dict[str, Any] = {
     "evse": 1,
     "phase": "idle",
     "charging_state": "Idle",
-    "status": "Available",
     "why": "Ready: plug in your vehicle.",
     "pilot_state": "A1",
     "plugged": False,
+    "operative": True,
+    "inoperative_by_fault": False,
     "contactor_closed": False,
     "offered_amps": 0.0,
     "amps": [0.0, None, None],
     "power_w": 0.0,
     "energy_wh": 1234500.0,
-    "transaction": None,
+    "transaction_id": None,
+    "transaction_energy_wh": None,
+    "id_token": None,
     "faults": [],
 }
 STATE: dict[str, Any] = {
     "station": {"id": "CP-1", "vendor": "chargepost", "model": "demo", "version": "0.1.0"},
     "backend": {
+        "configured": True,
         "url": "ws://127.0.0.1:9000/ocpp",
-        "protocol": "ocpp1.6",
+        "protocols": ["ocpp1.6"],
         "connected": True,
-        "state": "Connected and accepted.",
-        "queued": 0,
-        "undelivered": 0,
     },
+    "queue": 0,
+    "guard": {"connected": True},
+    "store": {"durable": True, "note": ""},
     "evses": [EVSE],
-    "card": None,
+    "last_card": "",
     "frames": [],
-    "virtual": True,
 }
 CHARGING: dict[str, Any] = {
     "phase": "transaction",
     "charging_state": "Charging",
-    "status": "Charging",
     "why": "The vehicle takes 15.9 A of the 16 A offered.",
     "pilot_state": "C2",
     "plugged": True,
@@ -56,12 +58,9 @@ CHARGING: dict[str, Any] = {
     "amps": [15.9, None, None],
     "power_w": 3657.0,
     "energy_wh": 1235120.0,
-    "transaction": {
-        "id": "7",
-        "energy_wh": 620.0,
-        "started_at": "2026-11-22T12:00:00Z",
-        "id_token": "04A2B3C4",
-    },
+    "transaction_id": "7",
+    "transaction_energy_wh": 620.0,
+    "id_token": "04A2B3C4",
 }
 
 
@@ -152,9 +151,10 @@ class World:
         self.call(self.bench.start())
         self.serve("127.0.0.1:0")
 
-    def serve(self, listen: str) -> None:
+    def serve(self, listen: str, *, virtual: bool = True) -> None:
         """Start the web server."""
-        self.server = WebServer(self.station, listen, self.bench.url, self._clear)
+        bench_url = self.bench.url if virtual else None
+        self.server = WebServer(self.station, listen, bench_url, self._clear)
         self.call(self.server.start())
 
     def stop_serving(self) -> None:

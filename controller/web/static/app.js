@@ -4,6 +4,7 @@ import { $, say } from "./dom.js";
 import { renderEvses } from "./evse.js";
 import { renderFrames } from "./frames.js";
 import { renderPanel } from "./panel.js";
+import { normal } from "./state.js";
 import { clock, count } from "./words.js";
 
 const SILENCE_MS = 25000;
@@ -21,7 +22,7 @@ function connect() {
   heardAt = Date.now();
   stream.addEventListener("state", (event) => {
     heard();
-    render(JSON.parse(event.data));
+    render(normal(JSON.parse(event.data)));
   });
   stream.addEventListener("alive", heard);
   stream.onerror = lost;
@@ -57,31 +58,26 @@ setInterval(() => { if (shown) render(shown); }, 20000);
 
 function render(state) {
   shown = state;
-  const evses = state.evses ?? [];
-  const station = state.station ?? {};
-  const backend = state.backend ?? {};
+  const { station, backend, evses } = state;
   say($("station"), station.id || "chargepost");
   say($("model"), [[station.vendor, station.model].filter(Boolean).join(" "), station.version].filter(Boolean).join(" · "));
-  const summary = evses.map((evse) => evse.status).filter(Boolean).join(", ");
-  document.title = [summary, station.id || "chargepost"].filter(Boolean).join(" · ");
+  document.title = [evses.map((evse) => evse.status).join(", "), station.id || "chargepost"].filter(Boolean).join(" · ");
   $("loading").hidden = evses.length > 0;
   if (!evses.length) say($("loading"), "The station is starting; its EVSEs are not known yet.");
+  say($("notice"), state.notice);
+  $("notice").hidden = !state.notice;
   renderEvses(evses, state.virtual);
   renderBackend(backend);
   renderCard(state.card);
-  renderFrames(state.frames ?? [], backend);
+  renderFrames(state.frames, backend);
   renderPanel(state);
 }
 
 function renderBackend(backend) {
-  const alone = !backend.url;
   const pill = $("link");
-  pill.dataset.tone = alone ? "off" : backend.connected ? "free" : "waiting";
-  say(pill, alone ? "Stand-alone" : backend.connected ? "Online" : "Offline");
-  const fallback = alone
-    ? "No backend is set up: this station works on its own."
-    : backend.connected ? "Connected." : "Not connected; charging goes on as far as it is allowed offline.";
-  say($("backend-state"), backend.state || fallback);
+  pill.dataset.tone = !backend.configured ? "off" : backend.connected ? "free" : "waiting";
+  say(pill, !backend.configured ? "Stand-alone" : backend.connected ? "Online" : "Offline");
+  say($("backend-state"), backend.state);
   say($("backend-url"), [backend.url, backend.protocol].filter(Boolean).join(" · "));
   const waiting = backend.queued > 0 ? `${count(backend.queued, "message waits", "messages wait")} for the backend.` : "";
   const refused = backend.undelivered > 0

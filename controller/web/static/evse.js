@@ -2,7 +2,7 @@
 
 import { $, el, say } from "./dom.js";
 import { clearFault } from "./panel.js";
-import { PILOT, amps, blocks, energy, faultName, highest, perPhase, register, since, tone, watts } from "./words.js";
+import { PILOT, amps, energy, faultName, highest, perPhase, register, since, watts } from "./words.js";
 
 const HISTORY_MS = 5 * 60 * 1000;
 const cards = new Map();
@@ -10,7 +10,7 @@ const cards = new Map();
 export function renderEvses(evses, virtual) {
   const seen = new Set();
   for (const evse of evses) {
-    const id = evse.evse ?? 1;
+    const id = evse.evse;
     seen.add(id);
     if (!cards.has(id)) cards.set(id, newCard());
     cards.get(id).virtual = Boolean(virtual);
@@ -34,12 +34,11 @@ function render(card, evse, id) {
   const { root } = card;
   const find = (selector) => root.querySelector(selector);
   const field = (name, text) => say(find(`[data-f=${name}]`), text);
-  const colour = tone(evse);
-  root.dataset.tone = colour;
+  root.dataset.tone = evse.tone;
   root.dataset.evse = id;
-  find("use").setAttribute("href", `#i-${colour}`);
+  find("use").setAttribute("href", `#i-${evse.tone}`);
   say(find(".name"), `EVSE ${id}`);
-  say(find(".word"), evse.status || evse.charging_state || "Not known yet");
+  say(find(".word"), evse.status);
   say(find(".why"), evse.why || "");
   field("power", watts(evse.power_w));
   field("energy", evse.transaction ? energy(evse.transaction.energy_wh) : "–");
@@ -64,11 +63,11 @@ function renderFaults(card, list, faults) {
   list.replaceChildren(...faults.map((fault) => {
     const title = el("b", {}, faultName(fault.name));
     if (fault.latched) title.append(el("i", {}, "stays until cleared"));
-    const box = el("div", { class: "fault", "data-blocking": blocks(fault) }, title);
-    if (fault.advice_driver) box.append(el("p", {}, fault.advice_driver));
-    if (fault.detail || fault.advice_installer) {
+    const box = el("div", { class: "fault", "data-blocking": fault.blocking }, title);
+    if (fault.driver) box.append(el("p", {}, fault.driver));
+    if (fault.detail || fault.installer) {
       const more = el("details", {}, el("summary", { class: "quiet" }, "For the installer"));
-      for (const line of [fault.advice_installer, fault.detail && `Seen: ${fault.detail}`, `Name: ${fault.name}`]) {
+      for (const line of [fault.installer, fault.detail && `Seen: ${fault.detail}`, `Name: ${fault.name}`]) {
         if (line) more.append(el("p", {}, line));
       }
       box.append(more);

@@ -7,7 +7,7 @@ const shown = new Map();
 const ABOUT = ["status", "errorCode", "idTag", "transactionId", "meterStart", "meterStop", "reason", "key", "requestedMessage", "interval"];
 
 export function renderFrames(frames, backend) {
-  say($("no-frames"), frames.length ? "" : backend?.url ? "Nothing was sent or received yet." : "There is no backend to talk to.");
+  say($("no-frames"), frames.length ? "" : backend.configured ? "Nothing was sent or received yet." : "There is no backend to talk to.");
   const actions = new Map();
   const keys = new Set();
   let before = null;

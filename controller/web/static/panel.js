@@ -1,7 +1,7 @@
 // The virtual world's buttons. The station does not know them: they act on the bench.
 
 import { $, el, say } from "./dom.js";
-import { BUILT_FAULTS, faultName, tone } from "./words.js";
+import { BUILT_FAULTS, faultName } from "./words.js";
 
 const cards = { known: "04A2B3C4", unknown: "DEADBEEF" };
 let ready = false;
@@ -12,21 +12,21 @@ export function renderPanel(state) {
   if (!state.virtual) return;
   Object.assign(cards, state.demo_cards);
   if (!ready) setUp();
-  const ids = (state.evses ?? []).map((evse) => String(evse.evse ?? 1));
+  const ids = state.evses.map((evse) => String(evse.evse));
   const which = $("which");
   if (ids.join() !== [...which.options].map((option) => option.value).join()) {
     which.replaceChildren(...ids.map((id) => el("option", { value: id }, id)));
   }
   $("which-row").hidden = ids.length < 2;
-  const evse = (state.evses ?? []).find((one) => String(one.evse ?? 1) === chosen());
+  const evse = state.evses.find((one) => String(one.evse) === chosen());
   const [advice, next] = hint(evse, state);
   say($("hint"), advice);
   for (const name of ["plug", "tap", "unplug", "backend-on"]) {
     $("panel").querySelector(`[data-do=${name}]`).classList.toggle("main", name === next);
   }
   say($("echo"), [evse?.status, evse?.why].filter(Boolean).join(": "));
-  $("echo").dataset.tone = evse ? tone(evse) : "off";
-  const faults = JSON.stringify([chosen(), evse?.faults ?? []]);
+  $("echo").dataset.tone = evse?.tone ?? "off";
+  const faults = JSON.stringify([chosen(), evse?.faults]);
   if (faults !== causesFor) {
     causesFor = faults;
     showCauses();
@@ -35,8 +35,8 @@ export function renderPanel(state) {
 
 function hint(evse, state) {
   if (!evse) return ["", ""];
-  if (evse.faults?.length) return ["Clear the cause below; what else to do stands beside the fault.", ""];
-  if (state.backend?.url && !state.backend.connected) {
+  if (evse.faults.length) return ["Clear the cause below; what else to do stands beside the fault.", ""];
+  if (state.backend.configured && !state.backend.connected) {
     return ["The backend is away: its messages wait here. Connect it again to see them go out.", "backend-on"];
   }
   if (evse.phase === "finishing") return ["The charge has ended. Unplug the vehicle.", "unplug"];

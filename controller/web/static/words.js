@@ -66,21 +66,3 @@ export function since(at) {
 }
 
 export const count = (n, one, many) => (n === 1 ? `1 ${one}` : `${n} ${many}`);
-
-const TONE_OF_CHARGING = { Charging: "charging", SuspendedEVSE: "waiting", SuspendedEV: "plugged" };
-
-const WARNINGS = new Set([
-  "temperature_derate", "temperature_sensor", "unlock_jam", "meter_silent", "meter_garbage", "meter_backwards", "reader_dead",
-]);
-
-export const blocks = (fault) => fault.blocking ?? !WARNINGS.has(fault.name);
-
-export function tone(evse) {
-  if (evse.tone) return evse.tone;
-  const faults = evse.faults ?? [];
-  if (faults.some(blocks) || /fault|out of order/i.test(evse.status ?? "")) return "fault";
-  if (/unavailable|out of service|unknown/i.test(evse.status ?? "")) return "off";
-  const byState = evse.transaction && TONE_OF_CHARGING[evse.charging_state];
-  if (byState) return byState;
-  return evse.plugged || (evse.phase && evse.phase !== "idle") ? "plugged" : "free";
-}
