@@ -60,6 +60,8 @@ class Bus:
     def claim(self, key: Hashable, what: str, owner: str) -> Claim:
         """Make `owner` the only one for `key`. Raises WireInUse naming both owners."""
         other = self._owners.get(key)
+        if other is None and key in self._shared:
+            other = self._shared[key].first_owner
         if other is not None:
             raise WireInUse(f"{what} is used by {other} and by {owner}; each needs its own")
         self._owners[key] = owner
@@ -76,6 +78,9 @@ class Bus:
         terms: Hashable = None,
     ) -> T:
         """The object for `key`, made by its first user. Raises WireInUse when `terms` differ."""
+        other = self._owners.get(key)
+        if other is not None:
+            raise WireInUse(f"{what} is used by {other} and by {owner}; each needs its own")
         entry = self._shared.get(key)
         if entry is None:
             entry = _Shared(make(), terms, owner, 0, cast(Callable[[Any], None], close))
@@ -143,37 +148,41 @@ class PartTable:
 
 
 def double_uses(parts: Iterable[PartTable]) -> list[str]:
-    """Every pin, converter channel, port and address that two tables claim; opens nothing."""
-    owners: dict[Hashable, str] = {}
+    """Every pin, channel, port and address that two tables claim; opens nothing."""
+    owners: dict[Hashable, tuple[str, str]] = {}
     problems: list[str] = []
     for part in parts:
         owner = owner_name(part.part, part.evse)
         virtual = part.table.get("wires") is not None
         header: Hashable = ("virtual", part.evse) if virtual else REAL_HEADER
-        for key, what in _claims(part, header):
-            if key in owners:
-                problems.append(
-                    f"{what} is used by {owners[key]} and by {owner}; each needs its own"
-                )
-            else:
-                owners[key] = owner
+        for key, what, group in _claims(part, header):
+            if key not in owners:
+                owners[key] = (owner, group)
+                continue
+            other, others = owners[key]
+            if not group or group != others:
+                problems.append(f"{what} is used by {other} and by {owner}; each needs its own")
     return problems
 
 
-def _claims(part: PartTable, header: Hashable) -> Iterable[tuple[Hashable, str]]:
-    """What one table claims, by the names that driver settings use everywhere."""
+def _claims(part: PartTable, header: Hashable) -> Iterable[tuple[Hashable, str, str]]:
+    """What one table claims (key, words, group that may share it), by the names settings use."""
     table = part.table
     for name, value in table.items():
         if (name == "pin" or name.endswith("_pin")) and isinstance(value, int):
-            yield ("pin", header, value), f"GPIO{value}"
+            yield ("pin", header, value), f"GPIO{value}", ""
     if part.part == "pilot" and "chip" in table:
         channel = table.get("channel", 0)
-        yield ("pwm", header, table["chip"], channel), f"PWM {table['chip']} channel {channel}"
-    if part.part == "meter" and "port" in table:
-        port, address = _port(table["port"]), table.get("address", 1)
-        yield ("modbus", header, port, address), f"Modbus address {address} on {table['port']}"
-    if part.part == "rfid" and "port" in table:
-        yield ("serial", header, _port(table["port"])), f"serial port {table['port']}"
+        words = f"PWM {table['chip']} channel {channel}"
+        yield ("pwm", header, table["chip"], channel), words, ""
+    if "port" in table:
+        port = _port(table["port"])
+        group = "meters" if part.part == "meter" else ""
+        yield ("serial", header, port), f"serial port {table['port']}", group
+        if group:
+            address = table.get("address", 1)
+            words = f"Modbus address {address} on {table['port']}"
+            yield ("modbus", header, port, address), words, ""
 
 
 def _port(port: Any) -> str:
