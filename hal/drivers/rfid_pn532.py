@@ -172,7 +172,8 @@ class Pn532Reader:
         self._line.open()
         self._parser = FrameParser()
         self._frames.clear()
-        await self._command(WAKE_UP + command_frame(SAM_CONFIGURATION))
+        # The ACK ends what an earlier program may have left waiting.
+        await self._command(WAKE_UP + ACK + command_frame(SAM_CONFIGURATION))
         if await self._frame(ANSWER_S) != bytes((FROM_READER, SAM_CONFIGURATION[0] + 1)):
             raise ReaderSilent(f"no PN532 answers on {self._line.path}")
 
