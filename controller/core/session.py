@@ -7,24 +7,18 @@ stored → offer; of an end: withdraw → contactor open → register read → e
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from controller.core import authorization
 from controller.core.authorization import AuthorizationMode
 from controller.core.commands import (
     AskAuthorization,
     BeginTransaction,
-    Command,
-    EndTransaction,
     LockConnector,
     MarkUsed,
-    Pause,
     Permit,
     PrepareRead,
     ReadBegin,
-    ReadEnd,
     RebindTransaction,
     UnlockConnector,
     Withdraw,
@@ -56,116 +50,17 @@ from controller.core.model import (
     StopReason,
     Transaction,
 )
+from controller.core.session_base import Commands, SessionBase, passed
 from controller.core.session_state import (
     RECOVERY_READ_WAIT_S,
-    SETTLE_S,
     Asked,
     Ending,
     Grant,
-    SessionRules,
 )
 
-Commands = list[Command]
 
-
-class EvseSession:
+class EvseSession(SessionBase):
     """Where one EVSE is between two drivers."""
-
-    def __init__(
-        self,
-        evse: int,
-        rules: SessionRules,
-        new_id: Callable[[], str],
-        transaction: Transaction | None = None,
-    ) -> None:
-        self.evse = evse
-        self.rules = rules
-        self.transaction = transaction
-        self.grant: Grant | None = None
-        self.notice = ""
-        """What the last card or request led to, for the sentence; "" = nothing to say."""
-        self.blocked = ""
-        self.over_energy_limit = False
-        self._new_id = new_id
-        self._guard_id = ""
-        self._boot_id = ""
-        self._plug_id: int | None = None
-        self._used = False
-        self._contactor_closed = False
-        self._opened_ns = 0
-        self._asked: Asked | None = None
-        self._asked_count = 0
-        self._reading_begin = False
-        self._ending: Ending | None = None
-        self._preparing_since_s: float | None = None
-        self._energy_limit_wh: float | None = None
-        self._locked_for: Grant | None = None
-
-    # --- what others may look at ------------------------------------------------------------------
-
-    @property
-    def phase(self) -> SessionPhase:
-        """Derived, never stored."""
-        if self.transaction is not None:
-            gone = self._ending is not None and self._ending.cable_out
-            return SessionPhase.FINISHING if gone else SessionPhase.TRANSACTION
-        if self._plug_id is not None:
-            return SessionPhase.FINISHING if self._used else SessionPhase.PREPARING
-        return SessionPhase.PREPARING if self.grant is not None else SessionPhase.IDLE
-
-    @property
-    def plug_id(self) -> int | None:
-        """The plug-in now; None = no cable."""
-        return self._plug_id
-
-    @property
-    def contactor_closed(self) -> bool:
-        """As far as the session was told."""
-        return self._contactor_closed
-
-    @property
-    def can_be_started_remotely(self) -> bool:
-        """Like `free_to_start`, but a used plug-in does not matter: the request names this EVSE."""
-        taken = self.transaction is not None or self.grant is not None or self._reading_begin
-        return not taken and not self.blocked and self._asked is None
-
-    @property
-    def ending(self) -> bool:
-        """A transaction is on its way out: no more samples."""
-        return self._ending is not None
-
-    @property
-    def asking(self) -> bool:
-        """An authorization is open."""
-        return self._asked is not None
-
-    @property
-    def free_to_start(self) -> bool:
-        """A new grant would be taken: no transaction, nobody authorized, this plug-in not used."""
-        idle = self.transaction is None and self.grant is None and not self._reading_begin
-        return idle and not self.blocked and not (self._plug_id is not None and self._used)
-
-    @property
-    def ev_side_disconnected(self) -> bool:
-        """The transaction goes on without a cable (StopTransactionOnEVSideDisconnect = false)."""
-        return self.transaction is not None and self._ending is None and self._plug_id is None
-
-    @property
-    def preparing_since_s(self) -> float | None:
-        """Monotonic time at which Preparing was entered."""
-        return self._preparing_since_s
-
-    @property
-    def deadline_s(self) -> float | None:
-        """Monotonic time at which a Tick is wanted; None = only facts matter."""
-        times = [self._connection_deadline()]
-        if self._asked is not None:
-            times.append(self._asked.deadline_s)
-        if self._ending is not None:
-            times.append(self._ending.deadline_s)
-            if self._ending.reading_since_s is None and not self._contactor_closed:
-                times.append(self._ending.settled_s)
-        return min((t for t in times if t is not None), default=None)
 
     # --- facts in, commands out -------------------------------------------------------------------
 
@@ -239,11 +134,11 @@ class EvseSession:
         if self.transaction is not None:
             return []
         out: Commands = []
-        asked_late = self._asked is not None and _passed(self._asked.deadline_s, now)
+        asked_late = self._asked is not None and passed(self._asked.deadline_s, now)
         if asked_late and self._asked is not None and not self._asked.stops:
             self.notice = "the answer of the operator came too late"
             self._asked = None
-        if _passed(self._connection_deadline(), now):
+        if passed(self._connection_deadline(), now):
             out += self._timed_out()
         free = self.rules.mode is AuthorizationMode.FREE
         unused = self._plug_id is not None and not self._used
@@ -254,13 +149,6 @@ class EvseSession:
             self._reading_begin = True
             out.append(ReadBegin())
         return out
-
-    def _connection_deadline(self) -> float | None:
-        if self._preparing_since_s is None or self._reading_begin or self.blocked:
-            return None
-        if self.rules.connection_timeout_s <= 0 or self.transaction is not None:
-            return None
-        return self._preparing_since_s + self.rules.connection_timeout_s
 
     def _timed_out(self) -> Commands:
         """ConnectionTimeOut: without cable back to idle; with one, only a replug helps."""
@@ -319,15 +207,6 @@ class EvseSession:
             cable_out=fact.plug_id is None,
         )
         return []
-
-    def _rebind(self, running: Transaction, plug_id: int | None) -> Commands:
-        """The transaction goes on with another plug-in (or waits for one)."""
-        if plug_id is None:
-            return []
-        self.transaction = replace(
-            running, guard_id=self._guard_id, boot_id=self._boot_id, plug_id=plug_id
-        )
-        return [RebindTransaction(transaction=self.transaction), LockConnector(), *self._offer()]
 
     def _plug_seen(self, fact: PlugSeen, now: Moment) -> Commands:
         if fact.plug_id == self._plug_id:
@@ -429,9 +308,9 @@ class EvseSession:
 
     def _decided(self, fact: AuthorizationDecided, now: Moment) -> Commands:
         asked = self._asked
-        if asked is None or asked.request != fact.request or _passed(asked.deadline_s, now):
+        if asked is None or asked.request != fact.request or passed(asked.deadline_s, now):
             return []
-        if not asked.stops and _passed(self._connection_deadline(), now):
+        if not asked.stops and passed(self._connection_deadline(), now):
             return []
         self._asked = None
         decision, token = fact.decision, asked.id_token
@@ -523,93 +402,3 @@ class EvseSession:
         )
         begin = BeginTransaction(transaction=self.transaction)
         return [begin, LockConnector(), Permit(plug_id=plug_id)]
-
-    def _energy_measured(self, energy_wh: float) -> Commands:
-        if self.transaction is None or self._ending is not None:
-            return []
-        self.transaction = replace(self.transaction, last_meter_wh=energy_wh)
-        limit = self._energy_limit_wh
-        if limit is None or energy_wh < limit or self.over_energy_limit:
-            return []
-        self.over_energy_limit = True
-        return self._offer()
-
-    def _offer(self) -> Commands:
-        if self._plug_id is None:
-            return []
-        if self.over_energy_limit:
-            return [Pause(plug_id=self._plug_id)]
-        return [Permit(plug_id=self._plug_id)]
-
-    def _withdraw(self, why: str) -> Commands:
-        if self.transaction is None:
-            return []
-        return [Withdraw(plug_id=self.transaction.plug_id, why=why)]
-
-    def _start_ending(
-        self,
-        reason: StopReason,
-        now: Moment,
-        *,
-        at: datetime | None = None,
-        token: IdToken | None = None,
-        cable_out: bool = False,
-    ) -> Commands:
-        certain = self._contactor_closed or reason is StopReason.EV_DISCONNECTED
-        self._ending = Ending(
-            reason=reason,
-            at=at or now.utc,
-            since_s=now.mono_s,
-            id_token=token,
-            cable_out=cable_out,
-            settled_s=now.mono_s + (0.0 if certain else SETTLE_S),
-        )
-        self._asked = None
-        return self._withdraw(reason.value)
-
-    def _advance_ending(self, ending: Ending, now: Moment) -> Commands:
-        if self._contactor_closed:
-            self._ending = ending = replace(ending, reading_since_s=None)
-        elif ending.reading_since_s is None and now.mono_s >= ending.settled_s:
-            self._ending = replace(ending, reading_since_s=now.mono_s)
-            return [ReadEnd(after_ns=self._opened_ns)]
-        if now.mono_s >= ending.deadline_s:
-            return self._end(None)
-        return []
-
-    def _end(self, energy_wh: float | None) -> Commands:
-        """Close the books. None = the last good value has to do."""
-        running, ending = self.transaction, self._ending
-        if running is None or ending is None:
-            return []
-        last = (
-            running.last_meter_wh if running.last_meter_wh is not None else running.meter_start_wh
-        )
-        ended = replace(
-            running,
-            ended_at=max(ending.at, running.started_at),
-            meter_stop_wh=last if energy_wh is None else energy_wh,
-            stop_reason=ending.reason,
-            estimated=energy_wh is None,
-        )
-        self.transaction, self._ending = None, None
-        self._energy_limit_wh, self.over_energy_limit = None, False
-        out: Commands = [
-            EndTransaction(transaction=ended, id_token=ending.id_token, energy_wh=energy_wh)
-        ]
-        if self._gives_cable_back(ending):
-            out.append(UnlockConnector())
-        if self._plug_id is not None and not self._used:
-            out.append(PrepareRead())
-        return out
-
-    def _gives_cable_back(self, ending: Ending) -> bool:
-        if ending.reason is StopReason.DE_AUTHORIZED:
-            return self._locked_for is None
-        if ending.reason is StopReason.EV_DISCONNECTED:
-            return self.rules.unlock_on_ev_side_disconnect
-        return True
-
-
-def _passed(deadline_s: float | None, now: Moment) -> bool:
-    return deadline_s is not None and now.mono_s >= deadline_s

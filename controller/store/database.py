@@ -50,11 +50,13 @@ class Database:
     """The connection and its thread.
 
     `durable` is false when the file could not be opened for writing and memory stands in for it;
+    `busy_s`: how long another station may keep the file.
     `note` says what a person should know about the opening ("" = nothing).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_s: float = 5.0) -> None:
         self.path = path
+        self._busy_s = busy_s
         self.durable = True
         self.note = ""
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -139,19 +141,19 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return _connect(self.path)
+            return _connect(self.path, self._busy_s)
         except StoreCorrupt as error:
             aside = _move_aside(self.path)
             self.note = f"the database could not be read ({error}); it was kept as {aside.name}"
             _log.error("store: %s", self.note)
-            return _connect(self.path)
+            return _connect(self.path, self._busy_s)
         except (sqlite3.OperationalError, OSError) as error:
             if "locked" in str(error):
                 raise StoreCorrupt(f"{self.path} belongs to another running station") from error
             self.durable = False
             self.note = f"{self.path} cannot be written ({error}); nothing survives a restart"
             _log.error("store: %s", self.note)
-            return _connect(Path(":memory:"))
+            return _connect(Path(":memory:"), self._busy_s)
 
 
 def _answer(batch: list[_Job]) -> None:
@@ -167,8 +169,8 @@ def _answer(batch: list[_Job]) -> None:
             job.future.set_result(job.result)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=busy_s)
     try:
         # Exclusive: no second station on this file, and no shared-memory file to write.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")

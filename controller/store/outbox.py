@@ -42,6 +42,7 @@ class Outbox:
         self._ahead: deque[OutboxEntry] = deque()
         self._ahead_is_all = True
         self._tail: deque[OutboxEntry] = deque()
+        self._moving: dict[int, OutboxEntry] = {}
         self._in_flight: deque[asyncio.Future[None]] = deque()
         self._answered: dict[int, tuple[str, int | None]] = {}
         self._delete_timer: asyncio.TimerHandle | None = None
@@ -90,7 +91,7 @@ class Outbox:
         rows = [(e.n, report_to_text(e.report), e.message_id, e.attempts) for e in entries]
 
         def stored(_: None) -> None:
-            waiting = [e for e in entries if e.n not in self._answered]
+            waiting = self._arrive(entries)
             self._rows += len(entries)
             if self._ahead_is_all and len(self._ahead) + len(waiting) <= 2 * _AHEAD:
                 self._ahead.extend(waiting)
@@ -100,13 +101,19 @@ class Outbox:
         def done(future: asyncio.Future[None]) -> None:
             self._in_flight.remove(future)
             if not future.cancelled() and future.exception() is not None:
-                values = [e for e in entries if isinstance(e.report, MeterValuesTaken)]
+                left = self._arrive(entries)
+                values = [e for e in left if isinstance(e.report, MeterValuesTaken)]
                 self._tail.extendleft(reversed(values))
 
+        self._moving.update((e.n, e) for e in entries)
         future = self._database.write(lambda c: _insert(c, rows, also), stored)
         self._in_flight.append(future)
         future.add_done_callback(done)
         return future
+
+    def _arrive(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
+        """Those of `entries` that were not answered on their way into the table."""
+        return [self._moving.pop(e.n) for e in entries if e.n in self._moving]
 
     # --- the backend's side -----------------------------------------------------------------------
 
@@ -277,6 +284,8 @@ class Outbox:
                     entry = replace(entry, attempts=attempts)
                 queue[i] = entry
                 return queue is self._tail
+        if n in self._moving and message_id is not None:
+            self._moving[n] = replace(self._moving[n], message_id=message_id)
         return False
 
     def _take(self, n: int) -> OutboxEntry | None:
@@ -285,7 +294,7 @@ class Outbox:
         for queue in (self._ahead, self._tail):
             if queue and queue[0].n == n:
                 return queue.popleft()
-        return None
+        return self._moving.pop(n, None)
 
     def _take_answered(self) -> dict[int, tuple[str, int | None]]:
         if self._delete_timer is not None:
