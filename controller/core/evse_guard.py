@@ -467,6 +467,7 @@ class EvseGuard:
                 cable_known=self._cable.known,
                 resting=self._watch.resting(now_ns),
                 known_open=i.mirror is not True,
+                steady=not self._pilot.filter.settling,
                 ventilated=self.settings.ventilated,
                 sees_state=abilities.sees_state,
                 checks_diode=abilities.checks_diode,

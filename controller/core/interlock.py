@@ -70,7 +70,8 @@ class InterlockInputs:
     `offer_amps`: of the valid offer for this plug-in or of the hold offer, after all limits; None = none.
     `closed`: commanded closed by the last tick. `grace`: within the 6 s after a withdrawal.
     `stopping_fault`: a fault of severity H; `blocking_fault`: one of M or block. `cable_known` is True
-    for tethered cables. `known_open`: the mirror contact (if any) does not contradict "open".
+    for tethered cables. `steady`: the newest pilot window confirms the state. `known_open`: the
+    mirror contact (if any) does not contradict "open".
     """
 
     state: CpState
@@ -86,6 +87,7 @@ class InterlockInputs:
     cable_known: bool = True
     resting: bool = False
     known_open: bool = True
+    steady: bool = True
     ventilated: bool = False
     sees_state: bool = True
     checks_diode: bool = True
@@ -161,7 +163,7 @@ def _refused_by_pilot(i: InterlockInputs) -> Reason | None:
         return Reason.PILOT_F
     if i.state in _GRACE or i.state is CpState.B1:
         return Reason.PWM_OFF
-    if i.state not in _POWER:
+    if i.state not in _POWER or not (i.steady or i.closed):
         return Reason.VEHICLE_NOT_ASKING
     # seen since PWM began; if it vanishes under load the fault `diode` opens, not a PWM that just came back
     if i.checks_diode and not i.diode_seen and not i.closed:

@@ -24,7 +24,7 @@ from .guard_world import Violated, World, walk
 
 WALK_SEEDS = range(6)
 WALK_TICKS = 20_000
-MUTANT_SEEDS = range(100, 108)
+MUTANT_SEEDS = range(100, 120)
 MUTANT_TICKS = 12_000
 
 
@@ -139,7 +139,9 @@ def _with(**parts: type) -> type[EvseGuard]:
             else:
                 super().__init__(settings, **more)
             if "offers" in parts:
-                self.offers = parts["offers"](failsafe_amps=settings.failsafe_amps, hold_s=settings.hold_s)
+                self.offers = parts["offers"](
+                    failsafe_amps=settings.failsafe_amps, hold_s=settings.hold_s
+                )
             if "diode" in parts:
                 self._pilot.diode = parts["diode"]()
             if "filter" in parts:
@@ -165,7 +167,7 @@ class SixSecondsSkipped(EvseGuard):
 class UnlocksWhenever(EvseGuard):
     def _move_lock(self, state, now_ns):  # type: ignore[no-untyped-def]
         self._lock.want = None
-        return None
+        return
 
     def _check_connector(self, i: GuardInputs, now_ns: int) -> None:
         super()._check_connector(i, now_ns)
