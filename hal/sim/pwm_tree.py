@@ -10,7 +10,7 @@ from pathlib import Path
 
 PERIOD_NS = 1_000_000
 CHANNELS = 2
-_FILES = {"period": b"0\n", "duty_cycle": b"0\n", "enable": b"0\n", "polarity": b"normal\n"}
+_FILES = {"duty_cycle": b"0\n", "enable": b"0\n", "period": b"0\n", "polarity": b"normal\n"}
 
 IN_MODIFY = 0x2
 IN_CLOSE_WRITE = 0x8
@@ -65,15 +65,14 @@ class PwmView:
                 self._fds = tuple(os.open(self._directory / n, os.O_RDONLY) for n in _FILES)
             except OSError:
                 return False
-        raw = tuple([os.pread(fd, 32, 0) for fd in self._fds])
-        if raw == self._raw:
-            return False
-        if not all(raw):
-            return False
+        duty_fd, enable_fd, period_fd, polarity_fd = self._fds
+        raw = (os.pread(duty_fd, 32, 0), os.pread(enable_fd, 32, 0))
+        if raw == self._raw or b"" in raw:
+            return False  # period and polarity are written before duty and enable
         self._raw = raw
-        period, duty, enable = (_number(text) for text in raw[:3])
+        duty, enable, period = _number(raw[0]), _number(raw[1]), _number(os.pread(period_fd, 32, 0))
+        inverted = os.pread(polarity_fd, 32, 0).startswith(b"inversed") != self._inverted
         before = (self.period_ns, self.high_ns)
-        inverted = raw[3].startswith(b"inversed") != self._inverted
         self.period_ns = period or PERIOD_NS
         high = min(duty, self.period_ns) if enable and period else 0
         self.high_ns = self.period_ns - high if inverted else high
