@@ -59,7 +59,7 @@ class Reply:
     raw: str | bytes | None = None
 
 
-class CallFailed(Exception):  # noqa: N818 - the word that the protocol uses
+class CallFailed(Exception):
     """The station answered CALLERROR."""
 
     def __init__(self, code: str, description: str) -> None:

@@ -49,7 +49,9 @@ class Rules:
     def station_calls(self, message_id: str, action: str, payload: Any) -> bool:
         """A CALL of the station; True when it repeats an earlier one."""
         self._check_open(message_id, action)
-        problem = self._validators.request(action, payload) if self._validators.knows(action) else None
+        problem = (
+            self._validators.request(action, payload) if self._validators.knows(action) else None
+        )
         if not self._validators.knows(action):
             self._object(f"unknown action {action}")
         elif problem is not None:

@@ -89,7 +89,6 @@ class Calls:
         self._on_silence = on_silence
         self._frames = frames or FrameLog()
         self._send: Callable[[str], None] | None = None
-        self._first: deque[_Call] = deque()
         self._queue: deque[_Call] = deque()
         self._waiting: dict[str, _Call] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -111,9 +110,8 @@ class Calls:
         for timer in self._late_timers.values():
             timer.cancel()
         self._late_timers.clear()
-        orphans = [*self._waiting.values(), *self._first, *self._queue]
+        orphans = [*self._waiting.values(), *self._queue]
         self._waiting.clear()
-        self._first.clear()
         self._queue.clear()
         for call in orphans:
             _fail(call, LinkLost("the connection to the backend was lost"))
@@ -126,12 +124,11 @@ class Calls:
         timeout_s: float,
         late_s: float = 0.0,
         message_id: str | None = None,
-        first: bool = False,
     ) -> asyncio.Future[Payload]:
         """Queue a call at once; the future gets the answer's payload.
 
-        `late_s`: how long after the time-out a late answer still counts. `first`: before the calls that
-        wait already. The future raises CallRefused, NoAnswer or LinkLost.
+        `late_s`: how long after the time-out a late answer still counts. The future raises CallRefused,
+        NoAnswer or LinkLost.
         """
         call = _Call(
             message_id=message_id or new_message_id(),
@@ -144,7 +141,7 @@ class Calls:
         if self._send is None:
             _fail(call, LinkLost("not connected to the backend"))
         else:
-            (self._first if first else self._queue).append(call)
+            self._queue.append(call)
             self._pump()
         return call.result
 
@@ -176,8 +173,8 @@ class Calls:
         now_s = asyncio.get_running_loop().time()
         if self._handling and now_s < self._hold_until_s:
             return
-        while self._first or self._queue:
-            call = (self._first or self._queue).popleft()
+        while self._queue:
+            call = self._queue.popleft()
             if call.result.done():
                 continue
             text = self._rpc.call(

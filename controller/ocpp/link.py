@@ -156,8 +156,10 @@ class Link:
         self._wanted = False
         self.why = "disconnected on request"
         self._wake.set()
-        if self._connection is not None:
-            await self._close(self._connection)
+        connection = self._connection
+        if connection is not None:
+            self._down()
+            await self._close(connection)
 
     async def run(self) -> None:
         """Keep the link up for ever."""
@@ -251,6 +253,8 @@ class Link:
             self._down()
 
     def _down(self) -> None:
+        if self._connection is None:
+            return
         self._connection = None
         self._outgoing.clear()
         self._on_down()
@@ -268,11 +272,12 @@ class Link:
         loop = asyncio.get_running_loop()
         while True:
             interval_s = self._ping_interval_s()
-            self._probe.clear()
             with contextlib.suppress(TimeoutError):
                 # Without pings the interval is still looked at now and then: it may be switched on.
                 await asyncio.wait_for(self._probe.wait(), interval_s if interval_s > 0 else 60.0)
-            if interval_s <= 0 and not self._probe.is_set():
+            probed = self._probe.is_set()
+            self._probe.clear()
+            if interval_s <= 0 and not probed:
                 continue
             try:
                 pong = cast("asyncio.Future[float]", await connection.ping())

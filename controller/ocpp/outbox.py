@@ -102,7 +102,7 @@ class Outbox:
         while True:
             try:
                 await self._step()
-            except Exception:  # noqa: BLE001 - a full or failing disk must not end the deliveries
+            except Exception:
                 log.exception("the outbox is stuck; the same message goes out again")
                 await self._clock.sleep(STORE_RETRY_S)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from enum import StrEnum
 from typing import Any, NoReturn
 
 Payload = dict[str, Any]
+
+_CALL_START = re.compile(r'\ufeff?\s*\[\s*2\s*,\s*"([^"\\]{1,36})"\s*,')
 
 MAX_ID = 36
 MAX_DESCRIPTION = 255
@@ -203,7 +206,7 @@ class Rpc:
         try:
             frame = parse(raw)
         except _Unreadable as error:
-            return self._unreadable(None, f"not JSON: {error}")
+            return self._unreadable(_id_at_start(raw), f"not JSON: {error}")
         if not isinstance(frame, list) or not frame:
             return self._unreadable(None, "not a message array")
         kind = frame[0]
@@ -333,6 +336,14 @@ class Rpc:
             while len(self._answers) > ANSWERS_KEPT:
                 self._answers.popitem(last=False)
         return text
+
+
+def _id_at_start(raw: bytes | str) -> str | None:
+    """The id of a CALL whose rest is no JSON."""
+    start = raw[:120]
+    text = start.decode("utf-8", "replace") if isinstance(start, bytes) else start
+    match = _CALL_START.match(text)
+    return match[1] if match else None
 
 
 def parse(raw: bytes | str) -> Any:

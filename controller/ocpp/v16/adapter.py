@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 Payload = dict[str, Any]
 
 LATE_AUTHORIZE_S = 120.0
+LATE_BOOT_S = 30.0
 LATE_STATUS_S = 60.0
 EVER_ACCEPTED = "ocpp16.ever_accepted"
 STATION_INOPERATIVE = "ocpp16.station_inoperative"
@@ -182,7 +183,7 @@ class Adapter:
             log.warning("a card of %d characters cannot be told to a 1.6 backend", len(token.value))
             return IdTokenInfo(status=AuthorizationStatus.INVALID)
         payload = {"idTag": translate.id_tag(token)}
-        answer = await self._call("Authorize", payload, late_s=LATE_AUTHORIZE_S, first=True)
+        answer = await self._call("Authorize", payload, late_s=LATE_AUTHORIZE_S)
         info = translate.id_token_info(answer.get("idTagInfo"))
         if info is None:
             raise BackendUnavailable("the backend's answer to Authorize cannot be understood")
@@ -319,7 +320,6 @@ class Adapter:
         *,
         late_s: float = 0.0,
         message_id: str | None = None,
-        first: bool = False,
     ) -> Payload:
         answer = await self._calls.start(
             action,
@@ -327,7 +327,6 @@ class Adapter:
             timeout_s=self._settings.integer("MessageTimeout"),
             late_s=late_s,
             message_id=message_id,
-            first=first,
         )
         problem = self._validators.response(action, answer)
         if problem is not None:
@@ -336,7 +335,7 @@ class Adapter:
 
     async def _boot(self) -> Payload:
         payload = translate.boot_notification(self._installation.station)
-        return await self._call("BootNotification", payload, late_s=30.0, first=True)
+        return await self._call("BootNotification", payload, late_s=LATE_BOOT_S)
 
     def _send_status(self, payload: Payload) -> asyncio.Future[Payload]:
         return self._calls.start(
