@@ -48,7 +48,8 @@ def check_drivers(raw: Mapping[str, Any], checked: Checked) -> None:
 
 def check_shapes(raw: Mapping[str, Any], checked: Checked) -> None:
     """What can be said about single tables even while others have problems."""
-    evses = [evse for evse in raw.get("evse") or [] if isinstance(evse, dict)]
+    rows = raw.get("evse")
+    evses = [row if isinstance(row, dict) else {} for row in rows] if isinstance(rows, list) else []
     ids: dict[Any, int] = {}
     for index, evse in enumerate(evses):
         number = evse.get("id", index + 1)
@@ -254,8 +255,8 @@ def _check_evse(config: ConfigFile, index: int, evse: EvseTable, checked: Checke
         text = "charging is free for everybody who plugs in"
         checked.warnings.append(Finding(path=path, text=text))
     if checked.tables.get((*path, "meter")) is None:
-        text = "no meter: energy is unknown and cannot be billed"
-        checked.warnings.append(Finding(path=path, text=text))
+        text = "there is none: energy is unknown and cannot be billed"
+        checked.warnings.append(Finding(path=(*path, "meter"), text=text))
 
 
 def _check_charging(config: ConfigFile, checked: Checked) -> None:
@@ -286,11 +287,10 @@ def _check_charging(config: ConfigFile, checked: Checked) -> None:
 def drives_contactor(table: Mapping[str, Any]) -> bool:
     """Whether this pilot board switches the power by itself (its driver declares it)."""
     try:
-        abilities = getattr(
-            registry.find("pilot", str(table.get("driver"))).driver_class, "ABILITIES", None
-        )
+        registration = registry.find("pilot", str(table.get("driver")))
     except Misconfigured:
         return False
+    abilities = getattr(registration.driver_class, "abilities", None)
     return bool(getattr(abilities, "drives_contactor", False))
 
 

@@ -83,16 +83,19 @@ def _one(evse: int, part: str, table: Mapping[str, Any], world: _World) -> Resul
         if table.get("wires") == "sim":
             return Result(evse, part, world.make_safe(evse, part, table))
         if part == "contactor" and table.get("driver") == "gpio":
-            level = not table.get("active_high", True)
-            bare.drive(table["pin"], level)
-            return Result(evse, part, f"open (GPIO {table['pin']} {'high' if level else 'low'})")
+            bare.drive(table["pin"], False)
+            return Result(evse, part, f"open (GPIO {table['pin']} low)")
         if part == "pilot" and table.get("driver") == "pwm":
-            chip, channel = table.get("chip", "pwmchip0"), table.get("channel", 0)
-            was = bare.pwm_to_static_high(SYSFS_PWM, chip, channel)
-            return Result(evse, part, "no PWM" if was else "never started")
+            return Result(evse, part, _end_pwm(SYSFS_PWM, table))
         return Result(evse, part, _through_driver(evse, part, table))
     except Exception as error:  # noqa: BLE001  whatever it is, the next output must get its turn
         return Result(evse, part, "", f"NOT SAFE: {error}")
+
+
+def _end_pwm(root: Path, table: Mapping[str, Any]) -> str:
+    inverted = table.get("inverted", False) is True
+    was = bare.end_pwm(root, str(table["chip"]), table.get("channel", 0), inverted=inverted)
+    return "no PWM" if was else "never started"
 
 
 def _through_driver(evse: int, part: str, table: Mapping[str, Any], wires: Any = None) -> str:
@@ -117,15 +120,12 @@ class _World:
         if self._sock is None and self._wires is None and not self._reachable():
             return "no virtual hardware is running"
         if part == "contactor" and table.get("driver") == "gpio":
-            level = int(not table.get("active_high", True))
             self._dial()
-            self._say({"pin": [evse, table["pin"], level, time.monotonic_ns()]})
+            self._say({"pin": [evse, table["pin"], 0, time.monotonic_ns()]})
             return f"open (virtual GPIO {table['pin']})"
         if part == "pilot" and table.get("driver") == "pwm":
             self._dial()
-            root = self._directory / f"evse{evse}" / "pwm"
-            chip, channel = table.get("chip", "pwmchip0"), table.get("channel", 0)
-            return "no PWM" if bare.pwm_to_static_high(root, chip, channel) else "never started"
+            return _end_pwm(self._directory / f"evse{evse}" / "pwm", table)
         if self._wires is None:
             from hal.sim.client import open_wires
 

@@ -35,7 +35,7 @@ def drive(pin: int, high: bool, devices: Path = Path("/dev")) -> None:
 
 
 def line_request(pin: int, high: bool) -> bytes:
-    """struct gpio_v2_line_request for one output with its first level."""
+    """The struct gpio_v2_line_request for one output with its first level."""
     fields = (_FLAG_OUTPUT, 1, _ATTR_OUTPUT_VALUES, 0, int(high), 1)
     return _LINE_REQUEST.pack(pin, b"chargepost safe-outputs", *fields, 1, 0, 0)
 
@@ -59,17 +59,32 @@ def header_chip(devices: Path = Path("/dev")) -> Path:
     raise FileNotFoundError(f"no GPIO chip of a Raspberry Pi in {devices}")
 
 
-def pwm_to_static_high(root: Path, chip: str, channel: int) -> bool:
-    """Duty cycle 100 %: the pilot stays at +12 V (x1). False = the channel was never exported."""
-    directory = root / chip / f"pwm{channel}"
+def end_pwm(root: Path, chip: str, channel: int, *, inverted: bool) -> bool:
+    """The pin stays at the level that means +12 V on the pilot (x1). False = never exported.
+
+    `chip`: its name or part of its device's name. `inverted`: pin high means -12 V.
+    """
+    done = False
+    for place in sorted(root.glob("pwmchip*")):
+        if chip != place.name and chip not in _device(place):
+            continue
+        directory = place / f"pwm{channel}"
+        try:
+            period = int((directory / "period").read_bytes().split(b"\n", 1)[0])
+        except FileNotFoundError:
+            continue
+        if period:
+            _write(directory / "duty_cycle", 0 if inverted else period)
+            _write(directory / "enable", 1)
+        done = True
+    return done
+
+
+def _device(chip: Path) -> str:
     try:
-        period = int((directory / "period").read_bytes().split(b"\n", 1)[0])
-    except FileNotFoundError:
-        return False
-    if period:
-        _write(directory / "duty_cycle", period)
-        _write(directory / "enable", 1)
-    return True
+        return os.path.basename(os.readlink(chip / "device"))
+    except OSError:
+        return ""
 
 
 def _write(path: Path, value: int) -> None:

@@ -37,7 +37,9 @@ def gone(pid: int) -> bool:
 class Run:
     """One `run` in a temporary directory."""
 
-    def __init__(self, directory: Path, stubs: tuple[str, ...] = ("bench", "guard", "station")) -> None:
+    def __init__(
+        self, directory: Path, stubs: tuple[str, ...] = ("bench", "guard", "station")
+    ) -> None:
         self.directory = directory
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -167,9 +169,18 @@ def test_sigkill_of_run_takes_all_children_with_it(run: Run) -> None:
 
 
 def test_a_second_run_on_the_same_state_is_refused(run: Run) -> None:
-    argv = [sys.executable, "-m", "controller.cli", "run", "--config", str(run.directory / "chargepost.toml")]
+    argv = [
+        sys.executable,
+        "-m",
+        "controller.cli",
+        "run",
+        "--config",
+        str(run.directory / "chargepost.toml"),
+    ]
     environment = {**os.environ, "CHARGEPOST_RUNTIME_DIR": str(run.directory / "r")}
-    second = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=10)
+    second = subprocess.run(
+        argv, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=10
+    )
     assert second.returncode == 1
     assert f"in use by another run (pid {run.process.pid})" in second.stderr
 
