@@ -51,7 +51,7 @@ class BenchProxy:
         if not same_origin(request):
             return refusal(403, "Only this station's own page may clear a fault.")
         if self._clear_fault is None:
-            return refusal(501, "Use the command: chargepost clear-fault.")
+            return refusal(501, "use the command chargepost clear-fault")
         self._clear_fault(int(request.match_info["evse"]), request.match_info["name"])
         return web.Response(status=204)
 

@@ -51,6 +51,7 @@ function render(card, evse, id) {
   field("phases", perPhase(evse.amps));
   field("register", register(evse.energy_wh));
   field("since", evse.transaction ? since(evse.transaction.started_at) : "no charge running");
+  find("[data-f=since]").parentElement.hidden = Boolean(evse.transaction && !evse.transaction.started_at);
   field("by", evse.transaction?.id_token || "–");
   renderFaults(card, find(".faults"), evse.faults ?? []);
   renderPower(card, find(".spark path"), evse.power_w);

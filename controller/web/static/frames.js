@@ -3,6 +3,7 @@
 import { $, el, say } from "./dom.js";
 import { clock } from "./words.js";
 
+const SHOWN = 40;
 const shown = new Map();
 const ABOUT = ["status", "errorCode", "idTag", "transactionId", "meterStart", "meterStop", "reason", "key", "requestedMessage", "interval"];
 
@@ -11,7 +12,7 @@ export function renderFrames(frames, backend) {
   const actions = new Map();
   const keys = new Set();
   let before = null;
-  for (const [direction, frame, at] of frames) {
+  for (const [direction, frame, at] of frames.slice(-SHOWN)) {
     if (!Array.isArray(frame)) continue;
     const [type, id] = frame;
     const caller = type === 2 ? direction : direction === "out" ? "in" : "out";

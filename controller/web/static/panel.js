@@ -114,7 +114,7 @@ async function send(method, path, body, done) {
 
 const WORDS = {
   400: "The virtual hardware did not understand that", 404: "There is no such thing here",
-  409: "Not possible now", 501: "Not built yet", 503: "The virtual hardware is not running",
+  409: "Not possible now", 501: "Not possible here", 503: "The virtual hardware is not running",
 };
 
 async function refused(answer) {
