@@ -66,7 +66,6 @@ def _parser() -> argparse.ArgumentParser:
         default="ocpp1.6",
         help="OCPP version",
     )
-    demo.add_argument("--port", type=int, default=8080, help="port of the page (default 8080)")
 
     check = add("check", "report every problem of a configuration; writes nothing", _check)
     check.add_argument("config", metavar="FILE", nargs="?", default=_default_config())

@@ -142,12 +142,12 @@ def _messages(sock: socket.socket) -> Iterator[Message]:
 
 
 def _station_status(runtime: Path) -> dict[str, Any] | None:
-    """`{"command": "status"}` → one JSON line; None = the station does not answer."""
+    """Its snapshot (`station/control_socket.py`); None = the station does not answer."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(ANSWER_S)
             sock.connect(str(runtime / "station.sock"))
-            sock.sendall(b'{"command": "status"}\n')
+            sock.sendall(b'{"do": "status"}\n')
             line = sock.makefile("rb").readline()
         answer = json.loads(line)
     except (OSError, ValueError):
@@ -165,7 +165,7 @@ def _print(snapshot: Snapshot | None, station: dict[str, Any] | None) -> None:
             print("backend: " + ("connected" if backend.get("connected") else "not connected"))
         rows = station.get("evses")
         for row in rows if isinstance(rows, list) else []:
-            sentences[row.get("id", row.get("evse"))] = row.get("sentence", "")
+            sentences[row.get("evse")] = row.get("sentence", "")
     if snapshot is None:
         print("guard: does not answer")
         return

@@ -218,6 +218,12 @@ def _check_backend(backend: BackendTable, checked: Checked) -> None:
         problem("password", f"is required by security_profile = {profile} (or password_file)")
     if backend.password is not None and backend.password_file is not None:
         problem("password_file", "only one of password and password_file may be there")
+    wanted = [backend.protocol] if isinstance(backend.protocol, str) else backend.protocol
+    if "ocpp1.6" not in wanted:
+        text = "this version speaks ocpp1.6 only: the station will not connect"
+        checked.warnings.append(
+            Finding(path=("backend", "protocol"), value=backend.protocol, text=text)
+        )
     try:
         parts = urlsplit(backend.url)
         host, _ = parts.hostname or "", parts.port
@@ -290,8 +296,7 @@ def drives_contactor(table: Mapping[str, Any]) -> bool:
         registration = registry.find("pilot", str(table.get("driver")))
     except Misconfigured:
         return False
-    abilities = getattr(registration.driver_class, "abilities", None)
-    return bool(getattr(abilities, "drives_contactor", False))
+    return getattr(registration.driver_class, "drives_contactor", False) is True
 
 
 def _check_first_boot(config: ConfigFile, checked: Checked) -> None:

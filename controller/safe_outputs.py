@@ -20,6 +20,8 @@ from hal import bare
 
 BENCH_TIMEOUT_S = 0.25
 SYSFS_PWM = Path("/sys/class/pwm")
+ON_ONE_PIN = {("contactor", "gpio"), ("pilot", "relay")}
+"""Drivers whose output is the one line `pin`, active high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _one(evse: int, part: str, table: Mapping[str, Any], world: _World) -> Resul
     try:
         if table.get("wires") == "sim":
             return Result(evse, part, world.make_safe(evse, part, table))
-        if part == "contactor" and table.get("driver") == "gpio":
+        if (part, table.get("driver")) in ON_ONE_PIN:
             bare.drive(table["pin"], False)
             return Result(evse, part, f"open (GPIO {table['pin']} low)")
         if part == "pilot" and table.get("driver") == "pwm":
@@ -119,7 +121,7 @@ class _World:
         """One output of the world. No world = no output."""
         if self._sock is None and self._wires is None and not self._reachable():
             return "no virtual hardware is running"
-        if part == "contactor" and table.get("driver") == "gpio":
+        if (part, table.get("driver")) in ON_ONE_PIN:
             self._dial()
             self._say({"pin": [evse, table["pin"], 0, time.monotonic_ns()]})
             return f"open (virtual GPIO {table['pin']})"

@@ -48,6 +48,9 @@ class Settings:
 class RelayPilot:
     """Offers the board's one current, or none."""
 
+    drives_contactor = True
+    """Known before it is opened: an EVSE with this pilot may be without a contactor of its own."""
+
     def __init__(self, settings: Settings, wires: Wires, evse: int) -> None:
         self._current = settings.current
         self._yes_is_high = settings.status_active == HIGH
