@@ -14,8 +14,11 @@ LIST = bytes.fromhex("0000FF04FCD44A0100E100")
 
 def host(*body):
     data = bytes((0xD4, *body))
-    return reader_frames.PREAMBLE + bytes((len(data), -len(data) & 255)) + data + bytes(
-        (-sum(data) & 255, 0)
+    return (
+        reader_frames.PREAMBLE
+        + bytes((len(data), -len(data) & 255))
+        + data
+        + bytes((-sum(data) & 255, 0))
     )
 
 

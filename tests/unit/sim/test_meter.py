@@ -8,7 +8,7 @@ from hal.register_map import Register, load
 from hal.sim.grid import Grid
 from hal.sim.meter import HISTORY, EnergyMeter
 from hal.sim.meter_face import MeterFace, encode
-from tests.unit.sim.world_clock import MS, S, FakeTimers
+from tests.unit.sim.world_clock import MS, FakeTimers, S
 
 VOLTS = (230.0, 230.0, 230.0)
 

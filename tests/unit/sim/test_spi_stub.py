@@ -142,4 +142,9 @@ def test_cut_wires_raise_oserror(bed):
 
 def test_the_board_follows_the_driver_tables():
     board = Board.of({"peak_channel": 5, "midpoint": 1.0}, {"channel": 7, "pull_up_ohms": 330})
-    assert (board.inputs[5], board.inputs[7], board.midpoint, board.pull_up_ohms) == (0, 3, 1.0, 330)
+    assert (board.inputs[5], board.inputs[7], board.midpoint, board.pull_up_ohms) == (
+        0,
+        3,
+        1.0,
+        330,
+    )
