@@ -171,6 +171,11 @@ class EvseActor:
             return
         self.tell(facts.BlockedSeen(why=why))
 
+    def set_rules(self, rules: SessionRules) -> None:
+        """A setting changed; sample intervals may have changed as well."""
+        self.session.rules = rules
+        self._wake.set()
+
     def refuse_all(self, why: str) -> None:
         """No new transaction from now on."""
         self._refusal = why

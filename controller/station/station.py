@@ -449,7 +449,7 @@ class Station:
 
     def _setting_changed(self, name: str, value: str) -> None:
         for actor in self.actors.values():
-            actor.session.rules = self._session_rules(actor.installation)
+            actor.set_rules(self._session_rules(actor.installation))
 
     def _now_s(self) -> float:
         return self.clock.monotonic_ns() / 1e9

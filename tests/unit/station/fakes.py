@@ -116,6 +116,7 @@ class FakeGuard:
     def unlock(self, evse: int) -> None:
         self.sent.append(("unlock", evse))
         self.change(evse, lock="unlocked")
+        self.tell()
 
     async def facts(self) -> AsyncIterator[Fact | Snapshot]:
         while True:
@@ -394,6 +395,7 @@ class World:
             self.code = self._task.result()
 
     async def advance(self, seconds: float) -> None:
+        await self.settle()
         end = self.clock.now_ns + int(seconds * 1e9)
         while (due := self.clock.next_due()) is not None and due <= end:
             self.clock.now_ns = max(due, self.clock.now_ns)
