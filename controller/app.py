@@ -152,7 +152,13 @@ async def _page(installation: Installation, station: Station, backend: Backend) 
 
     bench = installation.bench
     bench_url = f"http://{bench.listen}" if bench is not None and bench.listen else None
-    server: WebServer = WebServer(station.snapshots, installation.web_listen, bench_url)
+
+    def clear_fault(evse: int, name: str) -> None:
+        station.guard.clear_fault(evse, name, by="command")
+
+    server: WebServer = WebServer(
+        station.snapshots, installation.web_listen, bench_url, clear_fault=clear_fault
+    )
     try:
         await server.start()
     except PermanentError as error:

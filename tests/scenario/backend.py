@@ -54,6 +54,10 @@ class ScriptedBackend:
             action, Reply(delay_s=self._delays.get(action, 0.0), payload=self._payloads.get(action))
         )
 
+    def patience(self, seconds: float) -> None:
+        """After that long without an answer the station may send its next call."""
+        self.csms.rules.patience_s = seconds
+
     def fall_silent(self) -> None:
         """The socket stays, nothing is answered any more."""
         self.csms.go_silent()
