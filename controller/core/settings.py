@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 STORED_PREFIX = "setting."
 """Changed settings are kept in the ValueStore under this prefix and their name."""
 
@@ -184,7 +183,7 @@ def _boolean(setting: Setting, value: str) -> str:
 def _integer(setting: Setting, value: str) -> str:
     text = value.strip()
     if not _WHOLE.fullmatch(text):
-        raise ValueError("a whole number" + _range(setting))
+        raise ValueError(_a_number(setting))
     _in_range(setting, int(text))
     return str(int(text))
 
@@ -193,9 +192,9 @@ def _decimal(setting: Setting, value: str) -> str:
     try:
         number = float(value)
     except ValueError:
-        raise ValueError("a number" + _range(setting)) from None
+        raise ValueError(_a_number(setting)) from None
     if not math.isfinite(number):
-        raise ValueError("a number" + _range(setting))
+        raise ValueError(_a_number(setting))
     _in_range(setting, number)
     return value.strip()
 
@@ -236,15 +235,16 @@ def _choice(choices: tuple[str, ...], value: str) -> str:
 
 def _in_range(setting: Setting, number: float) -> None:
     if setting.minimum is not None and number < setting.minimum:
-        raise ValueError("a number" + _range(setting))
+        raise ValueError(_a_number(setting))
     if setting.maximum is not None and number > setting.maximum:
-        raise ValueError("a number" + _range(setting))
+        raise ValueError(_a_number(setting))
 
 
-def _range(setting: Setting) -> str:
+def _a_number(setting: Setting) -> str:
+    noun = "a whole number" if setting.kind is Kind.INTEGER else "a number"
     low = "" if setting.minimum is None else f" from {setting.minimum:g}"
     high = "" if setting.maximum is None else f" to {setting.maximum:g}"
-    return low + high
+    return noun + low + high
 
 
 _NORMAL: Mapping[Kind, Callable[[Setting, str], str]] = {
