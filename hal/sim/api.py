@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
@@ -15,8 +16,10 @@ from hal.sim.evse import VirtualEvse
 from hal.sim.faults import NAMES, MeterFaults, ReaderFaults, Target, set_cause
 from hal.sim.world import World
 
-Answer = dict[str, Any]
+log = logging.getLogger(__name__)
+
 MAX_WH = 1e9
+MAX_DIGITS = 18
 
 
 class Reader(ReaderFaults, Protocol):
@@ -77,11 +80,11 @@ class BenchApi:
         return web.json_response(self._world.snapshot())
 
     async def _events(self, request: web.Request) -> web.Response:
-        text = request.query.get("since", "0")
-        if not text.isascii() or not text.isdigit():
-            raise Refused(400, f"since must be a whole number, got {text!r}")
+        since = _whole(request.query.get("since", "0"))
+        if since is None:
+            raise Refused(400, "since must be a whole number")
         events = self._world.events
-        return web.json_response({"events": events.since(int(text)), "next": events.last})
+        return web.json_response({"events": events.since(since), "next": events.last})
 
     async def _set_meter(self, request: web.Request) -> web.Response:
         evse, body = await self._evse(request), await _body(request)
@@ -184,10 +187,15 @@ class BenchApi:
         return _done(self._world.timers.now_ns())
 
     async def _evse(self, request: web.Request) -> VirtualEvse:
-        text = request.match_info["evse"]
-        if not text.isascii() or not text.isdigit():
-            raise Refused(404, f"there is no EVSE {text!r}")
-        return self._world.evse(int(text))
+        number = _whole(request.match_info["evse"])
+        if number is None:
+            raise Refused(404, "EVSEs are numbered 1, 2 and so on")
+        return self._world.evse(number)
+
+
+def _whole(text: str) -> int | None:
+    """A number of plain digits; None = something else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
 
 
 async def _body(request: web.Request) -> Body:
@@ -213,3 +221,6 @@ async def _errors(
         text = f"{request.method} {request.path}: {error.reason}"
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return web.json_response({"error": text}, status=error.status, headers=headers)
+    except Exception as error:
+        log.exception("bench: %s %s", request.method, request.path)
+        return web.json_response({"error": f"the bench itself failed: {error!r}"}, status=500)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import threading
@@ -10,10 +9,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hal.sim.hello import bench_socket, compose_hello, dial
 from hal.sim.wires import EvseWires, VirtualWires
+
+if TYPE_CHECKING:
+    import asyncio  # the guard opens wires too and must stay small
 
 THREAD_STACK_BYTES = 128 * 1024
 RECONNECT_S = 0.5
@@ -163,12 +165,16 @@ class WorldLink:
 
     async def run(self, handler: Callable[[Command], None]) -> None:
         """Stay connected for ever and call `handler` with each command; end by cancelling."""
+        import asyncio
+
         while True:
             with suppress(OSError, ValueError):
                 await self._once(handler)
             await asyncio.sleep(RECONNECT_S)
 
     async def _once(self, handler: Callable[[Command], None]) -> None:
+        import asyncio
+
         reader, writer = await asyncio.open_unix_connection(bench_socket(self._installation))
         try:
             hello = compose_hello(self._installation, "station")

@@ -58,7 +58,7 @@ class BenchConnection(asyncio.Protocol):
             evse, pin, level, at_ns = message["pin"]
             self._world.pin(self, int(evse), int(pin), bool(level), int(at_ns))
         elif "backend" in message:
-            self._world.backend_connected = bool(message["backend"])
+            self._world.set_backend(bool(message["backend"]))
         elif "hello" in message:
             hello = message["hello"]
             self.role = str(hello["role"])

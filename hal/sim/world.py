@@ -53,8 +53,8 @@ class World:
         self.backend_connected = False
         self.grid: Grid = nominal(230.0)
         self._registers = Registers(state_dir)
-        self._outputs_on_death = outputs_on_death
-        self._coil_gate = coil_gate
+        self._always_released = self._released = outputs_on_death == "released"
+        self._always_gated = coil_gate
         self._clients: list[Client] = []
         self._drivers: dict[tuple[int, int], Client] = {}
         """Who drove an output pin last."""
@@ -66,8 +66,8 @@ class World:
     def furnish(self, wanted: Mapping[str, Any]) -> list[VirtualEvse]:
         """Create what a hello or an installation asks for and is not there yet; returns the new EVSEs."""
         self.grid.volts = nominal(float(wanted.get("voltage") or 230.0)).volts
-        self._outputs_on_death = str(wanted.get("outputs_on_death") or self._outputs_on_death)
-        self._coil_gate = bool(wanted.get("coil_gate", self._coil_gate))
+        self._released = self._always_released or wanted.get("outputs_on_death") == "released"
+        coil_gate = self._always_gated or bool(wanted.get("coil_gate"))
         if wanted.get("rfid"):
             self.rfid_table = wanted["rfid"]
         made = []
@@ -87,7 +87,7 @@ class World:
             )
             made.append(self.evses[number])
         for evse in self.evses.values():
-            evse.contactor.coil_gate = self._coil_gate
+            evse.contactor.coil_gate = coil_gate
         return made
 
     def welcome(self, client: Client) -> dict[str, Any]:
@@ -104,11 +104,11 @@ class World:
         if client in self._clients:
             self._clients.remove(client)
         if client.role == "station" and not client.wires and self._client("station") is None:
-            self.backend_connected = False
+            self.set_backend(False)
         driven = [key for key, owner in self._drivers.items() if owner is client]
         for evse, pin in driven:
             del self._drivers[evse, pin]
-            if self._outputs_on_death == "released":
+            if self._released:
                 self.evses[evse].pin(pin, False, self.timers.now_ns())
 
     def pin(self, client: Client, evse: int, pin: int, level: bool, at_ns: int) -> None:
@@ -116,6 +116,13 @@ class World:
         if evse in self.evses:
             self._drivers[evse, pin] = client
             self.evses[evse].pin(pin, level, at_ns)
+
+    def set_backend(self, connected: bool) -> None:
+        """The station says whether the backend has accepted it on this connection."""
+        if connected != self.backend_connected:
+            self.backend_connected = connected
+            value = "connected" if connected else "disconnected"
+            self.events.add(self.timers.now_ns(), None, "backend", value)
 
     def processes(self) -> dict[str, int | None]:
         """Process ids by role; None = down."""
