@@ -6,19 +6,20 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hal.register_map import load
 from hal.sim.card_reader import READERS, CardReader
 from hal.sim.defaults import THREE_PHASE_METER
 from hal.sim.evse import VirtualEvse
 from hal.sim.faults import MeterFaults
 from hal.sim.hello import compose_hello
-from hal.sim.meter_face import MeterFace
 from hal.sim.pty_port import PtyPort
 from hal.sim.pwm_tree import Watch
 from hal.sim.socket_server import BenchConnection
@@ -27,9 +28,13 @@ from hal.sim.world import World
 
 if TYPE_CHECKING:
     from hal.sim.api import BenchApi
+    from hal.sim.meter_face import MeterFace
     from hal.sim.meter_server import MeterServer
 
 log = logging.getLogger(__name__)
+
+GREETING_S = 0.3
+NICE = 10
 
 
 class Runtime:
@@ -42,6 +47,7 @@ class Runtime:
         self._loop.add_reader(self._watch.fileno(), self._watch.dispatch)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loading = asyncio.Lock()
+        self._greeted = asyncio.Event()
         self._api: BenchApi | None = None
         self._ports: list[PtyPort] = []
         self._faces: dict[int, MeterFace] = {}
@@ -94,12 +100,31 @@ class Runtime:
                 self._wire_meter(evse, evse.tables["meter"])
         if self.world.rfid_table and self.reader is None:
             self._wire_reader(str(self.world.rfid_table.get("driver")))
+        if hello.get("role") in ("guard", "station"):
+            self._greeted.set()
 
     def meter(self, evse: int) -> MeterFaults | None:
         """The virtual meter of that EVSE; None = it has none."""
         return self._faces.get(evse)
 
     def _wire_meter(self, evse: VirtualEvse, table: Mapping[str, Any]) -> None:
+        port = PtyPort(lambda data: self._meter_request(evse.id, data))
+        self._ports.append(port)
+        self.world.serial[f"meter:{evse.id}"] = port.path
+        self._spawn(self._serve_meter(evse, table, port))
+
+    def _meter_request(self, evse: int, data: bytes) -> None:
+        server = self._meters.get(evse)
+        if server is not None:
+            server.request(data)
+
+    async def _serve_meter(
+        self, evse: VirtualEvse, table: Mapping[str, Any], port: PtyPort
+    ) -> None:
+        await self._first_greeting()
+        from hal.register_map import load
+        from hal.sim.meter_face import MeterFace
+
         face = MeterFace(
             load(str(table.get("map", THREE_PHASE_METER))),
             evse.meter,
@@ -109,23 +134,26 @@ class Runtime:
             phases=evse.phases,
         )
         self._faces[evse.id] = face
-        address = int(table.get("address", 1))
-        port = PtyPort(lambda data: self._meter_request(evse.id, data))
-        self._ports.append(port)
-        self.world.serial[f"meter:{evse.id}"] = port.path
-        self._spawn(self._serve_meter(evse.id, face, address, port))
-
-    def _meter_request(self, evse: int, data: bytes) -> None:
-        server = self._meters.get(evse)
-        if server is not None:
-            server.request(data)
-
-    async def _serve_meter(self, evse: int, face: MeterFace, address: int, port: PtyPort) -> None:
-        async with self._loading:
-            module = await asyncio.to_thread(importlib.import_module, "hal.sim.meter_server")
-        server: MeterServer = module.MeterServer(face, address, port)
+        module = await self._load("hal.sim.meter_server")
+        server: MeterServer = module.MeterServer(face, int(table.get("address", 1)), port)
         await server.start()
-        self._meters[evse] = server
+        self._meters[evse.id] = server
+
+    async def _first_greeting(self) -> None:
+        """Whoever starts gets its wires before this process loads what is heavy."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._greeted.wait(), GREETING_S)
+
+    async def _load(self, name: str) -> ModuleType:
+        """Import in a thread that leaves the processor to the others."""
+
+        def load() -> ModuleType:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+            return importlib.import_module(name)
+
+        async with self._loading:
+            return await asyncio.to_thread(load)
 
     def _wire_reader(self, driver: str) -> None:
         kind = READERS.get(driver)
@@ -151,8 +179,8 @@ class Runtime:
         self._spawn(self._serve_api(tcp))
 
     async def _serve_api(self, tcp: socket.socket) -> None:
-        async with self._loading:
-            module = await asyncio.to_thread(importlib.import_module, "hal.sim.api")
+        await self._first_greeting()
+        module = await self._load("hal.sim.api")
         self._api = module.BenchApi(self.world, self)
         await self._api.start(tcp)
 
