@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
 from controller.clock import Clock
+from controller.station.waiting import cancel
 from hal.errors import HalTransientError
 from hal.ports import CardReader
 from hal.types import CardRead
@@ -13,7 +15,9 @@ from hal.types import CardRead
 _log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.5
-LAST_RETRY_S = 10.0
+LAST_RETRY_S = 5.0
+SILENT_S = 2.0
+"""A reader that listens this long without complaint is back, also when nobody shows a card."""
 
 
 class ReaderLoop:
@@ -36,6 +40,7 @@ class ReaderLoop:
         """Listen for ever."""
         wait_s = FIRST_RETRY_S
         while True:
+            listening = asyncio.ensure_future(self._back_after(SILENT_S))
             try:
                 async for card in self._reader.cards():
                     self._back()
@@ -43,8 +48,14 @@ class ReaderLoop:
                     self._card(card)
             except HalTransientError as error:
                 self._gone(str(error))
+            finally:
+                await cancel(listening)
             await self._clock.sleep(wait_s)
             wait_s = min(wait_s * 2, LAST_RETRY_S)
+
+    async def _back_after(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._back()
 
     def _gone(self, why: str) -> None:
         if self._lost_ns is None:

@@ -485,11 +485,12 @@ async def test_a_lost_reader_is_told_once_and_comes_back(tmp_path: Path) -> None
     async with World(tmp_path) as world:
         for _ in range(3):
             world.reader.queue.put_nowait(ReaderSilent("no answer"))
-            await world.advance(3)
+            await world.advance(1)
         assert world.guard.sent.count(("raise", 1, "reader_dead")) == 1
-        await world.tap()
-        await world.advance(1)
+        assert "card reader" in world.view().why
+        await world.advance(10)
         assert ("clear", 1, "reader_dead") in world.guard.sent
+        await world.tap()
         assert world.backend.asked == ["04A2B3C4"]
 
 
