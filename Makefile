@@ -27,7 +27,7 @@ bench: .venv/.ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "python3-venv is missing; run: sudo apt install python3-venv"; exit 1; }
 	@test -x $(BIN)/python || { echo "making .venv (once, about half a minute)"; $(PYTHON) -m venv .venv; }
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]' || { echo "packages could not be installed: is there a way to a package index?"; exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]' || { echo "packages could not be installed: is there a way to a package index?"; exit 1; }
 	@touch $@
 
 clean:

@@ -10,13 +10,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildPlan:
+class ChildPlan(NamedTuple):
     """What to start. `watchdog_s` 0 = not watched; `start_s`: time until the first sign of life."""
 
     name: str

@@ -6,12 +6,12 @@ import argparse
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from controller.children import python_argv
 from controller.compiled import DEFAULT_CONFIG, read_compiled, read_source
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
 
 VERBS = {
     "plug": "plug a car in",
@@ -80,6 +80,8 @@ def _where(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from controller.children import python_argv
+
     arguments = ["--listen", options.listen, "--socket", options.socket.removeprefix("unix:")]
     arguments += ["--state", options.state, "--outputs-on-death", options.outputs_on_death]
     arguments += ["--coil-gate"] if options.coil_gate else []
@@ -116,6 +118,9 @@ def _call(
             file=sys.stderr,
         )
         return 2
+    import urllib.error  # here, because every command declares its verbs through this file
+    import urllib.request
+
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
         f"http://{address}{path}",
@@ -138,7 +143,7 @@ def _call(
     return 0
 
 
-def _reason(error: urllib.error.HTTPError) -> str:
+def _reason(error: HTTPError) -> str:
     try:
         return str(json.loads(error.read())["error"])
     except (ValueError, KeyError, TypeError):

@@ -162,10 +162,11 @@ def _print(snapshot: Snapshot | None, station: dict[str, Any] | None) -> None:
     else:
         backend = station.get("backend")
         if isinstance(backend, dict):
-            print("backend: " + ("connected" if backend.get("connected") else "not connected"))
+            link = "connected" if backend.get("connected") else "not connected"
+            print("backend: " + (link if backend.get("configured") else "none (stand-alone)"))
         rows = station.get("evses")
         for row in rows if isinstance(rows, list) else []:
-            sentences[row.get("evse")] = row.get("sentence", "")
+            sentences[row.get("evse")] = row.get("why", "")
     if snapshot is None:
         print("guard: does not answer")
         return

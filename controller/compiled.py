@@ -1,6 +1,7 @@
 """Where the compiled configuration lies and whether it still fits the file; standard library only.
 
-`run`, `guard` and `safe-outputs` start from here, so that none of them waits for the validation.
+`run`, `guard` and `safe-outputs` start from here, so that none of them waits for the validation. Values are
+named tuples here and in `run`: the dataclasses module alone would be a tenth of the supervisor's memory.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller import __version__
 
@@ -31,8 +31,7 @@ _COMPILERS = (
 """Files whose change makes a compiled configuration stale although its version did not change."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """A configuration file as read. `table`: None when it is not TOML at all."""
 
     path: Path

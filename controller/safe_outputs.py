@@ -11,9 +11,8 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.compiled import Source, beside, read_compiled
 from hal import bare
@@ -24,8 +23,7 @@ ON_ONE_PIN = {("contactor", "gpio"), ("pilot", "relay")}
 """Drivers whose output is the one line `pin`, active high."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One output. `problem` "" = it is safe now."""
 
     evse: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from controller import run
@@ -19,7 +18,7 @@ def plans(path: Path, installation: object) -> dict[str, ChildPlan]:
     script = str(Path(__file__).with_name("run_child.py"))
     for name in stubs:
         argv = (sys.executable, script, name, directory)
-        found[name] = replace(found[name], argv=argv)
+        found[name] = found[name]._replace(argv=argv)
     return found
 
 
