@@ -59,8 +59,7 @@ class Answer:
     then: Callable[[], None] | None = None
 
 
-Handler = Callable[[IncomingCall], Answer | Awaitable[Answer] | None]
-"""None = stay silent."""
+Handler = Callable[[IncomingCall], Answer | Awaitable[Answer]]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -82,11 +81,13 @@ class Calls:
         *,
         on_call: Handler,
         on_silence: Callable[[], None] = lambda: None,
+        is_mute: Callable[[], bool] = lambda: False,
         frames: FrameLog | None = None,
     ) -> None:
         self._rpc = rpc
         self._on_call = on_call
         self._on_silence = on_silence
+        self._is_mute = is_mute
         self._frames = frames or FrameLog()
         self._send: Callable[[str], None] | None = None
         self._queue: deque[_Call] = deque()
@@ -159,7 +160,7 @@ class Calls:
                 "in", [4, event.message_id, event.code, event.description, {}], len(raw)
             )
             self._failed(event)
-        elif isinstance(event, Reply):
+        elif isinstance(event, Reply) and not self._is_mute():
             log.warning("a frame of the backend was answered with %s", event.text[:160])
             self._put(event.text)
         elif isinstance(event, Ignored):
@@ -245,13 +246,14 @@ class Calls:
     # --- their calls --------------------------------------------------------------------------
 
     def _serve(self, call: IncomingCall) -> None:
+        if self._is_mute():
+            self._rpc.leave(call.message_id)
+            return
         try:
             answer = self._on_call(call)
         except Exception:
             log.exception("%s could not be handled", call.action)
             answer = Answer(error=ErrorName.INTERNAL, description="internal error")
-        if answer is None:
-            return
         if isinstance(answer, Answer):
             self._reply(call, answer)
             return
@@ -274,6 +276,8 @@ class Calls:
         self._pump()
 
     def _reply(self, call: IncomingCall, answer: Answer) -> None:
+        if not self._rpc.is_handling(call.message_id):
+            return  # the connection that asked is gone
         if answer.error is not None:
             text = self._rpc.refuse(call.message_id, answer.error, answer.description)
         else:

@@ -124,6 +124,7 @@ class Link:
         self._probe = asyncio.Event()
         self._outgoing: deque[str] = deque()
         self._flush = asyncio.Event()
+        self._in_frame = False
         self._connection: _Connection | None = None
         self._lost_at_s: float | None = None
         self._loss = ""
@@ -139,11 +140,17 @@ class Link:
         """Queue a frame; without a connection it is dropped (its call ends with the link)."""
         if self._connection is not None:
             self._outgoing.append(text)
-            self._flush.set()
+            if not self._in_frame:
+                self._flush.set()
 
     def probe(self) -> None:
         """Something is odd (no answer in time): ping now."""
         self._probe.set()
+
+    def drop(self) -> None:
+        """Break this connection; the next one follows as after any loss."""
+        if self._connection is not None:
+            self._connection.transport.abort()
 
     async def connect(self) -> None:
         """Connect at once, no back-off left."""
@@ -240,7 +247,12 @@ class Link:
             while True:
                 raw = await connection.recv(decode=False)
                 heard = True
-                self._on_frame(raw)
+                self._in_frame = True
+                try:
+                    self._on_frame(raw)
+                finally:
+                    self._in_frame = False
+                await self._answer(connection)
                 if len(raw) > LARGE_FRAME:
                     # Large frames back to back must not starve the rest of the station.
                     await asyncio.sleep(0.001)
@@ -259,13 +271,23 @@ class Link:
         self._outgoing.clear()
         self._on_down()
 
+    async def _answer(self, connection: _Connection) -> None:
+        """Send what the frame caused without a detour, unless the backend does not read at the moment."""
+        if self._outgoing and connection.transport.get_write_buffer_size() == 0:
+            await self._send_all(connection)
+        elif self._outgoing:
+            self._flush.set()
+
     async def _write(self, connection: _Connection) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await self._flush.wait()
                 self._flush.clear()
-                while self._outgoing:
-                    await connection.send(self._outgoing.popleft())
+                await self._send_all(connection)
+
+    async def _send_all(self, connection: _Connection) -> None:
+        while self._outgoing:
+            await connection.send(self._outgoing.popleft())
 
     async def _watch(self, connection: _Connection) -> None:
         """Ping; without a pong or other bytes in time the connection is cut hard (RPC-10)."""

@@ -185,6 +185,14 @@ class Rpc:
         """The frame of a CALLERROR in this version's spelling."""
         return self._finish(message_id, self._error(message_id, error, description, details))
 
+    def is_handling(self, message_id: str) -> bool:
+        """The call came on this connection and has no answer yet."""
+        return message_id in self._handling
+
+    def leave(self, message_id: str) -> None:
+        """The call is not going to be answered."""
+        self._handling.pop(message_id, None)
+
     def expire(self, now_s: float) -> TimedOut | None:
         """Close the open CALL if its time is over; its answer may still come late."""
         if self._open is None or now_s < self._open.deadline_s:

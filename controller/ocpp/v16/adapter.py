@@ -92,7 +92,11 @@ class Adapter:
         self._frames = FrameLog()
         self._validators = validators_16()
         self._calls = Calls(
-            Rpc(DIALECT_16), on_call=self._on_call, on_silence=self._on_silence, frames=self._frames
+            Rpc(DIALECT_16),
+            on_call=self._on_call,
+            on_silence=self._on_silence,
+            is_mute=lambda: self._registration.state is RegistrationState.REJECTED,
+            frames=self._frames,
         )
         self._link = _link(installation, settings, random_part, pong_timeout_s, self)
         self._registration = Registration(
@@ -244,6 +248,11 @@ class Adapter:
             await self._first_views()
         except LinkLost:
             return
+        except Exception:
+            # For example a full disk: the next connection tries again.
+            log.exception("the registration could not be finished")
+            self._link.drop()
+            return
         self._connected = True
         self._update_station()
         self._statuses.online(announce=not repeated)
@@ -387,9 +396,8 @@ class Adapter:
 
     # --- incoming ---------------------------------------------------------------------------------
 
-    def _on_call(self, call: IncomingCall) -> Reply | None:
-        if self._registration.state is RegistrationState.REJECTED or self._handlers is None:
-            return None
+    def _on_call(self, call: IncomingCall) -> Reply:
+        assert self._handlers is not None
         return self._handlers.answer(call)
 
     def _on_silence(self) -> None:

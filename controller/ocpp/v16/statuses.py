@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 
 from controller.clock import Clock
 from controller.errors import BackendUnavailable
@@ -26,7 +26,6 @@ BACKLOG = 32
 class _Change:
     connector: int
     word: StatusWord
-    at: datetime
     since_s: float
 
 
@@ -62,9 +61,7 @@ class StatusReporter:
             return
         if last is not None and word.status not in ALLOWED[last.word.status] | {last.word.status}:
             log.info("connector %d: %s after %s", connector, word.status, last.word.status)
-        change = _Change(
-            connector=connector, word=word, at=self._clock.utc(), since_s=self._monotonic_s()
-        )
+        change = _Change(connector=connector, word=word, since_s=self._monotonic_s())
         self._now[connector] = change
         if not self._online:
             return
@@ -122,7 +119,9 @@ class StatusReporter:
 
     def _tell(self, change: _Change) -> None:
         self._told[change.connector] = change.word
-        answer = self._send(change.word.request(change.connector, change.at))
+        # Counted back from now: the clock may have been set since the change.
+        at = self._clock.utc() - timedelta(seconds=self._monotonic_s() - change.since_s)
+        answer = self._send(change.word.request(change.connector, at))
         task = asyncio.get_running_loop().create_task(self._deliver(change, answer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -100,6 +100,54 @@ async def test_r16_boot_2_the_clock_is_set_from_the_answer(csms: Csms) -> None:
         assert abs((rig.clock.utc() - far).total_seconds()) < 5
 
 
+async def test_r16_boot_8_no_status_from_before_the_clock_was_set(csms: Csms) -> None:
+    far = datetime.now(UTC) + timedelta(days=400)
+    csms.script(
+        "BootNotification",
+        Reply(payload={"status": "Accepted", "currentTime": stamp(far), "interval": 10}),
+    )
+    async with Rig(csms.url) as rig:
+        await ready(csms, rig)
+        for _, payload in csms.calls("StatusNotification"):
+            assert payload["timestamp"][:10] == stamp(far)[:10]
+
+
+async def test_a_disk_that_is_full_while_registering_is_tried_again(csms: Csms) -> None:
+    rig = Rig(csms.url)
+    usual, failures = rig.values.put, [OSError("disk full")]
+
+    async def put(name: str, value: str | None) -> None:
+        if failures:
+            raise failures.pop()
+        await usual(name, value)
+
+    rig.values.put = put  # type: ignore[method-assign]
+    async with rig:
+        await ready(csms, rig)
+        assert len(csms.handshakes) == 2
+
+
+async def test_an_answer_that_comes_after_its_connection_is_gone_is_dropped(csms: Csms) -> None:
+    async with Rig(csms.url) as rig:
+        await ready(csms, rig)
+        gate = asyncio.Event()
+        usual = rig.station.clear_cache
+
+        async def slow():  # type: ignore[no-untyped-def]
+            await gate.wait()
+            return await usual()
+
+        rig.station.clear_cache = slow  # type: ignore[method-assign]
+        asked = asyncio.create_task(csms.call("ClearCache", {}, timeout_s=0.5))
+        await asyncio.sleep(0.05)
+        csms.drop()
+        await csms.until(lambda: len(csms.handshakes) == 2 and csms.connected)
+        gate.set()
+        with pytest.raises(TimeoutError):
+            await asked
+        assert not [f for d, f in csms.frames if d == "out" and f[0] == 3]
+
+
 @pytest.mark.parametrize("text", ["1970-01-01T00:00:00Z", "soon"])
 async def test_an_impossible_time_is_not_adopted(csms: Csms, text: str) -> None:
     csms.script(
@@ -157,7 +205,11 @@ async def test_r16_boot_4_rejected_is_silent(csms: Csms) -> None:
         await asyncio.sleep(0.05)
         with pytest.raises(TimeoutError):
             await csms.call("GetConfiguration", {}, timeout_s=0.2)
-        assert len(csms.calls()) == 1
+        await csms.send_raw('[2,"1","GetConfiguration"]')
+        await csms.send_raw('[2,"2","GetConfiguration",{}]')
+        await csms.send_raw('[2,"2","GetConfiguration",{}]')
+        await asyncio.sleep(0.05)
+        assert [frame[2] for d, frame in csms.frames if d == "out"] == ["BootNotification"]
         assert "rejects" in rig.adapter.why
         csms.boot_status = "Accepted"
         await csms.wait_for("BootNotification", 2)
@@ -282,7 +334,7 @@ async def test_a_backend_that_answers_late_gets_one_transaction(csms: Csms) -> N
     async with Rig(csms.url, first_boot=first_boot) as rig:
         rig.report(start(), end())
         async with asyncio.timeout(15):
-            while rig.store.entries:  # noqa: ASYNC110 - the fake store has no event
+            while rig.store.entries:
                 await asyncio.sleep(0.05)
         assert len(csms.calls("StartTransaction")) == 1
         assert len(csms.calls("StopTransaction")) == 1

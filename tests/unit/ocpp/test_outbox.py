@@ -98,7 +98,7 @@ class Rig:
         self.outbox.online(True)
         task = asyncio.create_task(self.outbox.run())
         async with asyncio.timeout(5):
-            while self.store.entries and self.outbox._online.is_set():  # noqa: ASYNC110
+            while self.store.entries and self.outbox._online.is_set():
                 await asyncio.sleep(0)
             await asyncio.sleep(0)
         task.cancel()
