@@ -131,7 +131,7 @@ CATALOGUE: dict[str, FaultKind] = {kind.name: kind for kind in (
           momentary=True),
     _kind("ventilation", H, SELF, "OtherError", "CX010", "AreaVentilation.Problem",
           "This vehicle gases while charging and may only be charged where ventilation is provided.",
-          "This vehicle requires ventilation and cannot be charged here."),
+          "This vehicle requires ventilation and cannot be charged here.", clear_after_s=5.0),
     _kind("pp_invalid", B, UNPLUG, "OtherError", "CX023", "Connector.Problem",
           "Measure the coding resistor between PP and PE of the cable: 100, 220, 680 or 1500 ohm.",
           "Please use another charging cable.", momentary=True),

@@ -182,6 +182,8 @@ def test_ventilation_is_refused_and_clears_on_leaving_d() -> None:
     world.ticks(50)
     world.set_level("B")
     world.ticks(5)
+    assert faults(world) == ["ventilation"], "the vehicle left D only because PWM ended"
+    world.ticks(5 * SECOND)
     assert faults(world) == []
 
 
