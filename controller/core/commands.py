@@ -40,8 +40,8 @@ class BeginTransaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RebindTransaction:
-    """Commit that the transaction goes on with another plug-in."""
+class ChangeTransaction:
+    """Commit what changed in the open transaction: its plug-in, its group, that its end was asked for."""
 
     transaction: Transaction
 
@@ -103,7 +103,7 @@ Command = (
     | PrepareRead
     | ReadEnd
     | BeginTransaction
-    | RebindTransaction
+    | ChangeTransaction
     | EndTransaction
     | Permit
     | Pause

@@ -132,6 +132,7 @@ class Transaction:
 
     `meter_start_wh`, `meter_stop_wh`: raw register in Wh. `estimated`: the stop value is the last
     stored one because the register could not be read. `guard_id`, `plug_id`: the plug-in it belongs to.
+    `stop_asked_at`, `stopped_by`: somebody ended it (with that token); the end value is not read yet.
     """
 
     id: str
@@ -152,6 +153,8 @@ class Transaction:
     meter_stop_wh: float | None = None
     stop_reason: StopReason | None = None
     estimated: bool = False
+    stop_asked_at: datetime | None = None
+    stopped_by: IdToken | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,12 @@ from controller.core.authorization import AuthorizationMode
 from controller.core.commands import (
     AskAuthorization,
     BeginTransaction,
+    ChangeTransaction,
     LockConnector,
     MarkUsed,
     Permit,
     PrepareRead,
     ReadBegin,
-    RebindTransaction,
     UnlockConnector,
     Withdraw,
 )
@@ -180,6 +180,18 @@ class EvseSession(SessionBase):
         return self._go_on_or_end(self.transaction, fact, now)
 
     def _go_on_or_end(self, running: Transaction, fact: GuardJoined, now: Moment) -> Commands:
+        if running.stop_asked_at is not None and running.stop_reason is not None:
+            same_car = fact.guard_id != running.guard_id or fact.plug_id == running.plug_id
+            self._used = fact.plug_id is not None and same_car
+            self._ending = Ending(
+                reason=running.stop_reason,
+                at=running.stop_asked_at,
+                since_s=now.mono_s,
+                id_token=running.stopped_by,
+                read_wait_s=RECOVERY_READ_WAIT_S,
+                cable_out=fact.plug_id is None,
+            )
+            return self._withdraw(running.stop_reason.value)
         if fact.reset is not None:
             last = running.last_seen_at or running.started_at
             self._ending = Ending(
@@ -370,7 +382,7 @@ class EvseSession(SessionBase):
         if self.transaction.group is not None:
             return []
         self.transaction = replace(self.transaction, group=fact.group)
-        return [RebindTransaction(transaction=self.transaction)]
+        return [ChangeTransaction(transaction=self.transaction)]
 
     # --- the transaction --------------------------------------------------------------------------
 

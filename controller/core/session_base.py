@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.core.commands import (
+    ChangeTransaction,
     Command,
     EndTransaction,
     LockConnector,
@@ -14,7 +15,6 @@ from controller.core.commands import (
     Permit,
     PrepareRead,
     ReadEnd,
-    RebindTransaction,
     UnlockConnector,
     Withdraw,
 )
@@ -140,7 +140,7 @@ class SessionBase:
         self.transaction = replace(
             running, guard_id=self._guard_id, boot_id=self._boot_id, plug_id=plug_id
         )
-        return [RebindTransaction(transaction=self.transaction), LockConnector(), *self._offer()]
+        return [ChangeTransaction(transaction=self.transaction), LockConnector(), *self._offer()]
 
     def _energy_measured(self, energy_wh: float) -> Commands:
         if self.transaction is None or self._ending is not None:
@@ -183,7 +183,13 @@ class SessionBase:
             settled_s=now.mono_s + (0.0 if certain else SETTLE_S),
         )
         self._asked = None
-        return self._withdraw(reason.value)
+        if self.transaction is None:
+            return []
+        self.transaction = replace(
+            self.transaction, stop_reason=reason, stop_asked_at=at or now.utc, stopped_by=token
+        )
+        # Stored, so that a station that dies now does not go on with a charge that was ended.
+        return [*self._withdraw(reason.value), ChangeTransaction(transaction=self.transaction)]
 
     def _advance_ending(self, ending: Ending, now: Moment) -> Commands:
         if self._contactor_closed:

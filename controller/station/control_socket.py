@@ -1,7 +1,7 @@
 """`station.sock`: one JSON object a line, one answer a line. Used by the CLI; mode 0600.
 
 {"do": "status"} · {"do": "clear-fault", "evse": 1, "name": "weld"} · {"do": "card", "uid": "…",
-"evses": [1]} · {"do": "backend", "connect": true} · {"do": "undelivered"} · {"do": "send-again", "n": 1}
+"evses": [1]} · {"do": "list", "add": "UID", "remove": "UID"} (both optional) · {"do": "backend", "connect": true} · {"do": "undelivered"} · {"do": "send-again", "n": 1}
 """
 
 from __future__ import annotations
@@ -81,6 +81,12 @@ class ControlSocket:
                 wanted = bool(request["connect"])
                 await (station.backend.connect() if wanted else station.backend.disconnect())
                 return {"ok": True}
+            case "list":
+                if "add" in request:
+                    await station.local_list.add(str(request["add"]))
+                if "remove" in request:
+                    await station.local_list.remove(str(request["remove"]))
+                return {"list": station.local_list.all()}
             case "undelivered":
                 return {"undelivered": await station.store.outbox.undelivered_as_text()}
             case "send-again":

@@ -16,6 +16,7 @@ from controller.core.authorization import AuthorizationMode, Decision
 from controller.core.commands import (
     AskAuthorization,
     BeginTransaction,
+    ChangeTransaction,
     Command,
     EndTransaction,
     LockConnector,
@@ -25,7 +26,6 @@ from controller.core.commands import (
     PrepareRead,
     ReadBegin,
     ReadEnd,
-    RebindTransaction,
     UnlockConnector,
     Withdraw,
 )
@@ -352,7 +352,7 @@ class EvseActor:
                 self._tasks.start(self._read_end(command.after_ns))
             case BeginTransaction():
                 return await self._begin(command.transaction)
-            case RebindTransaction():
+            case ChangeTransaction():
                 await self._until_stored(
                     lambda: self._store.transactions.change(command.transaction)
                 )

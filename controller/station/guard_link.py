@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from controller.clock import Clock
+from controller.core.faults import kind_of
 from controller.core.guard_messages import (
     VERSION,
     ClearFault,
@@ -93,7 +94,8 @@ class GuardSocket:
     def raise_fault(self, evse: int, name: str, detail: str = "") -> None:
         """Tell a fault only the station sees; repeated to each new guard until its cause is gone."""
         message = RaiseFault(evse=evse, name=name, detail=detail)
-        self._raised[(evse, name)] = message
+        if not kind_of(name).momentary:
+            self._raised[(evse, name)] = message
         self._send(message)
 
     def clear_fault(self, evse: int, name: str, by: str = "cause") -> None:

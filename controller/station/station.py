@@ -28,8 +28,6 @@ from controller.core.authorization import (
     AuthorizationMode,
     AuthorizationRules,
     Decision,
-    EmptyLocalList,
-    LocalList,
 )
 from controller.core.guard_messages import EvseSnapshot, FactKind, Snapshot
 from controller.core.guard_messages import Fact as GuardFact
@@ -52,6 +50,7 @@ from controller.station.cards import CardDesk
 from controller.station.control import Control
 from controller.station.control_socket import ControlSocket
 from controller.station.evse import EvseActor, ends_transaction
+from controller.station.local_list import StoredLocalList
 from controller.station.metering import MeterPoller
 from controller.station.readers import ReaderLoop
 from controller.station.recovery import Recovery
@@ -61,10 +60,13 @@ from controller.station.stores import StationStore
 from controller.station.supply import shares
 from controller.station.waiting import Tasks, cancel
 from hal.ports import CardReader, Meter
+from hal.types import CpState
 
 _log = logging.getLogger(__name__)
 
 GUARD_LOST_S = 3.0
+PILOT_UNKNOWN_S = 2.0
+"""A guard that has just started gets this long to see what is plugged in."""
 FLUSH_S = 60.0
 WATCHDOG_S = 10.0
 
@@ -82,7 +84,6 @@ class Station:
         meters: Mapping[int, Meter],
         reader: CardReader | None,
         clock: Clock,
-        local_list: LocalList | None = None,
         version: str = "",
         control_socket: Path | None = None,
     ) -> None:
@@ -95,13 +96,14 @@ class Station:
         self.reader_lost = False
         self._meters = meters
         self._reader = reader
-        self._list: LocalList = local_list or EmptyLocalList()
+        self.local_list = StoredLocalList(store.values)
         self._backend: Backend | None = None
         self.tasks = Tasks()
         self.recovery = Recovery(store, clock)
         self._authorizer: Authorizer | None = None
         self._guard_id = ""
         self._joined = asyncio.Event()
+        self._first_seen_ns: int | None = None
         self._history: list[GuardFact] = []
         self._guard_gone_s: float | None = None
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -116,6 +118,7 @@ class Station:
 
     async def prepare(self) -> None:
         """Read from the store what was going on."""
+        await self.local_list.load()
         await self.recovery.load(evse.id for evse in self.installation.evses)
         for evse in self.installation.evses:
             self.actors[evse.id] = self._actor(evse)
@@ -127,7 +130,7 @@ class Station:
         self._authorizer = Authorizer(
             backend=backend,
             cache=self.store.auth_cache,
-            local_list=self._list,
+            local_list=self.local_list,
             rules=self._authorization_rules,
             clock=self.clock,
             wait_s=self.installation.charging.authorize_wait_s,
@@ -188,6 +191,7 @@ class Station:
         start(self._watchdog(), "watchdog")
         if self._socket is not None:
             start(self._socket.run(), "control socket")
+        notify("READY=1")
         try:
             await asyncio.wait((self._exit, self.tasks.failed), return_when=asyncio.FIRST_COMPLETED)
             if self.tasks.failed.done():
@@ -249,6 +253,7 @@ class Station:
             if self.guard.guard_id != self._guard_id:
                 self._guard_id = self.guard.guard_id
                 self._history = []
+                self._first_seen_ns = None
                 self._joined.clear()
             if isinstance(item, GuardFact):
                 if self._joined.is_set():
@@ -278,6 +283,8 @@ class Station:
     async def _snapshot(self, snapshot: Snapshot) -> None:
         self._guard_gone_s = None
         joining = not self._joined.is_set()
+        if joining and self._still_looking(snapshot):
+            return
         for evse in snapshot.evses:
             actor = self.actors.get(evse.evse)
             if actor is None:
@@ -297,8 +304,15 @@ class Station:
             self._history = []
             self.recovery.done()
             self._joined.set()
-            notify("READY=1")
         self.snapshots.changed()
+
+    def _still_looking(self, snapshot: Snapshot) -> bool:
+        """Nobody is judged by what the guard has not seen yet; boards without sight never tell."""
+        if self._first_seen_ns is None or snapshot.at_ns < self._first_seen_ns:
+            self._first_seen_ns = snapshot.at_ns
+        waited_s = (snapshot.at_ns - self._first_seen_ns) / 1e9
+        unknown = any(evse.state == CpState.UNKNOWN.value for evse in snapshot.evses)
+        return unknown and waited_s < PILOT_UNKNOWN_S
 
     def _reconcile(self, actor: EvseActor, evse: EvseSnapshot, at_ns: int) -> None:
         """The snapshot is the truth, also for facts that fell out of the ring."""

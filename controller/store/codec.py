@@ -142,6 +142,8 @@ def transaction_to_text(transaction: Transaction) -> str:
         "stop_wh": t.meter_stop_wh,
         "reason": t.stop_reason.value if t.stop_reason else None,
         "estimated": t.estimated,
+        "stop_at": _time(t.stop_asked_at),
+        "stopped_by": _token(t.stopped_by),
     }
     return json.dumps(body, separators=(",", ":"))
 
@@ -171,6 +173,8 @@ def transaction_from_text(text: str) -> Transaction:
         meter_stop_wh=b["stop_wh"],
         stop_reason=StopReason(b["reason"]) if b["reason"] else None,
         estimated=b["estimated"],
+        stop_asked_at=_time_from(b.get("stop_at")),
+        stopped_by=_token_from(b.get("stopped_by")),
     )
 
 

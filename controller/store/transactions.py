@@ -74,7 +74,7 @@ class Transactions:
         found: dict[int, Transaction] = {}
         for body, at, meter_wh in await self._database.write(read):
             transaction = transaction_from_text(body)
-            if at is not None:
+            if at is not None and transaction.stop_asked_at is None:
                 transaction = replace(
                     transaction, last_seen_at=datetime.fromisoformat(at), last_meter_wh=meter_wh
                 )

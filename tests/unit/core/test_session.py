@@ -8,6 +8,7 @@ from controller.core import facts
 from controller.core.authorization import AuthorizationMode
 from controller.core.commands import (
     BeginTransaction,
+    ChangeTransaction,
     EndTransaction,
     LockConnector,
     MarkUsed,
@@ -15,7 +16,6 @@ from controller.core.commands import (
     Permit,
     PrepareRead,
     ReadEnd,
-    RebindTransaction,
     UnlockConnector,
     Withdraw,
 )
@@ -206,7 +206,7 @@ def test_a_group_learnt_from_the_start_answer_counts() -> None:
     walk = Walk()
     transaction = walk.charge()
     walk.feed(facts.GroupLearnt(transaction_id=transaction.id, group=GROUP))
-    assert walk.only(RebindTransaction).transaction.group == GROUP
+    assert walk.only(ChangeTransaction).transaction.group == GROUP
     walk.tap(BOB)
     walk.answer(group=GROUP)
     assert len(walk.all(Withdraw)) == 1
@@ -284,7 +284,7 @@ def test_ev_side_unplug_can_leave_the_transaction_open() -> None:
     assert walk.session.phase is SessionPhase.TRANSACTION
     walk.plug(8)
     assert walk.all(Permit)[-1].plug_id == 8
-    assert walk.only(RebindTransaction).transaction.id == transaction.id
+    assert walk.only(ChangeTransaction).transaction.id == transaction.id
     assert walk.billed == 1
 
 
@@ -489,7 +489,7 @@ def test_resume_after_power_loss_keeps_the_transaction() -> None:
     before = Walk().charge()
     walk = Walk(before, resume_after_power_loss=True)
     walk.join(plug_id=55, guard_id="g2")
-    rebound = walk.only(RebindTransaction).transaction
+    rebound = walk.only(ChangeTransaction).transaction
     assert (rebound.id, rebound.guard_id, rebound.plug_id) == (before.id, "g2", 55)
     assert walk.only(Permit).plug_id == 55
 
@@ -517,6 +517,23 @@ def test_a_guard_restart_during_the_charge_is_a_power_loss() -> None:
     walk.join(plug_id=99, guard_id="g2")
     walk.end_read(1100.0)
     assert walk.only(EndTransaction).transaction.stop_reason is StopReason.POWER_LOSS
+
+
+def test_a_stop_that_was_asked_for_is_not_forgotten_by_a_station_that_dies() -> None:
+    """The charge does not go on: the end comes with the reason, time and card of then."""
+    dying = Walk()
+    dying.charge(group=GROUP)
+    dying.tap(BOB)
+    dying.answer(group=GROUP)
+    asked = dying.only(ChangeTransaction).transaction
+    walk = Walk(asked)
+    walk.wait(100)
+    walk.join(plug_id=7, contactor_closed=True)
+    assert walk.all(Permit) == []
+    ended = walk.settle(1600.0)
+    assert (ended.transaction.stop_reason, ended.id_token) == (StopReason.LOCAL, BOB)
+    assert ended.transaction.ended_at == START
+    assert walk.session.phase is SessionPhase.FINISHING
 
 
 def test_weld_at_the_stop_ends_estimated_after_10_s() -> None:

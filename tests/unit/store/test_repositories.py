@@ -50,6 +50,8 @@ FULL = Transaction(
     meter_stop_wh=3.5,
     stop_reason=StopReason.POWER_LOSS,
     estimated=True,
+    stop_asked_at=AT,
+    stopped_by=IdToken("B"),
 )
 
 
