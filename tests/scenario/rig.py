@@ -141,6 +141,13 @@ class Rig:
             return False
         return bool(state["processes"].get("guard") and state["processes"].get("station"))
 
+    def station_ready(self) -> bool:
+        """The station has dialled the bench."""
+        try:
+            return bool(self.bench.state()["processes"].get("station"))
+        except BenchError:
+            return False
+
     def pid(self, role: str) -> int:
         """Process id of "run", "guard", "station" or "bench"."""
         value = self.bench.state()["processes"][role]
