@@ -29,6 +29,7 @@ def main() -> int:
     import os
 
     signal.signal(signal.SIGTERM, ended)
+    notify("READY=1")  # before it can be found: a test that stops it must find the watchdog armed
     with (directory / f"{name}.pids").open("a") as file:
         file.write(f"{os.getpid()}\n")
     while not stop.wait(0.05):

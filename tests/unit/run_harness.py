@@ -17,7 +17,7 @@ def plans(path: Path, installation: object) -> dict[str, ChildPlan]:
     found = real_plans(path, installation)  # type: ignore[arg-type]
     script = str(Path(__file__).with_name("run_child.py"))
     for name in stubs:
-        argv = (sys.executable, script, name, directory)
+        argv = (sys.executable, "-P", script, name, directory)
         found[name] = found[name]._replace(argv=argv)
     return found
 

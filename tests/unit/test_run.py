@@ -51,7 +51,7 @@ class Run:
             f'[bench]\nlisten = "127.0.0.1:{self.port}"\n'
         )
         self.log = (directory / "log").open("w")
-        argv = [sys.executable, str(HARNESS), str(config), str(directory), *stubs]
+        argv = [sys.executable, "-P", str(HARNESS), str(config), str(directory), *stubs]
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
