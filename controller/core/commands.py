@@ -29,6 +29,7 @@ class PrepareRead:
 class ReadEnd:
     """Read by a poll that starts after `after_ns` plus the meter's refresh; answer with EndRead."""
 
+    read: int
     after_ns: int
 
 

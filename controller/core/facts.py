@@ -120,8 +120,9 @@ class BeginRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndRead:
-    """The register after the contactor opened."""
+    """The register after the contactor opened; `read` is the number of the ReadEnd it answers."""
 
+    read: int
     energy_wh: float
 
 

@@ -110,8 +110,7 @@ class EvseSession(SessionBase):
             case BeginRead():
                 return self._begin(fact, now)
             case EndRead():
-                reading = self._ending is not None and self._ending.reading_since_s is not None
-                return self._end(fact.energy_wh) if reading and not self._contactor_closed else []
+                return self._end_read(fact)
             case EnergyMeasured():
                 return self._energy_measured(fact.energy_wh)
             case BlockedSeen():
@@ -385,6 +384,13 @@ class EvseSession(SessionBase):
         return [ChangeTransaction(transaction=self.transaction)]
 
     # --- the transaction --------------------------------------------------------------------------
+
+    def _end_read(self, fact: EndRead) -> Commands:
+        ending = self._ending
+        awaited = ending is not None and ending.reading_since_s is not None
+        if not awaited or fact.read != self._reads or self._contactor_closed:
+            return []
+        return self._end(fact.energy_wh)
 
     def _begin(self, fact: BeginRead, now: Moment) -> Commands:
         grant, plug_id = self.grant, self._plug_id

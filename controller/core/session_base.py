@@ -54,6 +54,7 @@ class SessionBase:
         self._asked_count = 0
         self._reading_begin = False
         self._ending: Ending | None = None
+        self._reads = 0
         self._preparing_since_s: float | None = None
         self._energy_limit_wh: float | None = None
         self._locked_for: Grant | None = None
@@ -79,6 +80,11 @@ class SessionBase:
     def contactor_closed(self) -> bool:
         """As far as the session was told."""
         return self._contactor_closed
+
+    @property
+    def contactor_opened_ns(self) -> int:
+        """CLOCK_MONOTONIC of the last opening, 0 = not known."""
+        return self._opened_ns
 
     @property
     def can_be_started_remotely(self) -> bool:
@@ -196,7 +202,8 @@ class SessionBase:
             self._ending = ending = replace(ending, reading_since_s=None)
         elif ending.reading_since_s is None and now.mono_s >= ending.settled_s:
             self._ending = replace(ending, reading_since_s=now.mono_s)
-            return [ReadEnd(after_ns=self._opened_ns)]
+            self._reads += 1
+            return [ReadEnd(read=self._reads, after_ns=self._opened_ns)]
         if now.mono_s >= ending.deadline_s:
             return self._end(None)
         return []

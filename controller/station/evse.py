@@ -6,13 +6,11 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from controller.clock import Clock
 from controller.core import facts
-from controller.core.authorization import AuthorizationMode, Decision
 from controller.core.commands import (
     AskAuthorization,
     BeginTransaction,
@@ -36,19 +34,18 @@ from controller.core.installation import EvseInstallation
 from controller.core.metering import OverCurrentWatch
 from controller.core.model import (
     EvseView,
-    IdToken,
     SessionPhase,
     StopReason,
     Transaction,
-    TransactionEnded,
-    TransactionStarted,
 )
 from controller.core.session import EvseSession
 from controller.core.session_state import SessionRules
 from controller.ports import GuardLink
+from controller.station.books import Books
 from controller.station.metering import FAST_S, SECOND_NS, SLOW_S, MeterPoller
 from controller.station.sampling import Sampler
 from controller.station.stores import StationStore
+from controller.station.surroundings import Surroundings
 from controller.station.waiting import Tasks, event_or_time, within
 from hal.types import LockState, MeterReading
 
@@ -61,45 +58,6 @@ BEGIN_WAIT_S = 3.0
 LIFE_S = 60.0
 """The last moment of life of a transaction is stored this often."""
 STORE_RETRY_S = 1.0
-
-
-class Surroundings(Protocol):
-    """What an actor needs of its station."""
-
-    async def decide(self, id_token: IdToken, mode: AuthorizationMode) -> Decision:
-        """Ask list, cache, backend."""
-        ...
-
-    def view_changed(self, view: EvseView) -> None:
-        """Publish."""
-        ...
-
-    def reports_waiting(self) -> None:
-        """The outbox has something new."""
-        ...
-
-    def granted_amps(self, evse: int) -> float:
-        """What this EVSE may offer now; 0 = nothing."""
-        ...
-
-    @property
-    def online(self) -> bool:
-        """The backend is connected."""
-        ...
-
-    @property
-    def tells_backend(self) -> bool:
-        """There is a backend that must learn about transactions."""
-        ...
-
-    def backend_hint(self) -> str:
-        """A sentence why the operator cannot be asked, or an empty text."""
-        ...
-
-    @property
-    def reader_lost(self) -> bool:
-        """The card reader does not answer."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +103,7 @@ class EvseActor:
         self._clock = clock
         self._around = around
         self._tasks = tasks
+        self._books = Books(evse.id, store, sampler, clock, around)
         self._inputs: deque[Input] = deque()
         self._wake = asyncio.Event()
         self._snapshot: EvseSnapshot | None = None
@@ -349,15 +308,15 @@ class EvseActor:
             case ReadBegin():
                 self._read_begin()
             case ReadEnd():
-                self._tasks.start(self._read_end(command.after_ns))
+                self._tasks.start(self._read_end(command))
             case BeginTransaction():
-                return await self._begin(command.transaction)
+                return await self._books.begin(command.transaction)
             case ChangeTransaction():
-                await self._until_stored(
+                await self._books.until_stored(
                     lambda: self._store.transactions.change(command.transaction)
                 )
             case EndTransaction():
-                await self._end(command)
+                await self._books.end(command, self._last_known_wh)
             case Permit():
                 amps = self._around.granted_amps(self.id)
                 self._guard.offer(self.id, command.plug_id, amps, self.installation.phases)
@@ -373,7 +332,7 @@ class EvseActor:
                     self._guard.unlock(self.id)
             case MarkUsed():
                 mark = f"{self._guard.guard_id}:{command.plug_id}"
-                await self._until_stored(
+                await self._books.until_stored(
                     lambda: self._store.values.put(f"used/{self.id}", mark), attempts=1
                 )
         return True
@@ -388,13 +347,15 @@ class EvseActor:
             return
         fresh = self.poller.newest(BEGIN_AGE_S)
         contactor_open = self._snapshot is not None and not self._snapshot.contactor_closed
-        if fresh is not None and contactor_open:
+        opened_ns = self.session.contactor_opened_ns
+        if fresh is not None and contactor_open and fresh.taken_at_ns > opened_ns:
             self._inputs.appendleft(facts.BeginRead(energy_wh=fresh.energy_wh))
             return
         self._tasks.start(self._read_begin_slowly(self.poller))
 
     async def _read_begin_slowly(self, poller: MeterPoller) -> None:
-        since = self._clock.monotonic_ns()
+        young_ns = self._clock.monotonic_ns() - int(BEGIN_AGE_S * SECOND_NS)
+        since = max(young_ns, self.session.contactor_opened_ns + 1)
         reading = await within(poller.after(since), self._clock, BEGIN_WAIT_S)
         # The contactor was open all the time: the last known register is still the true one.
         known = reading.energy_wh if reading is not None else self._last_known_wh
@@ -402,86 +363,13 @@ class EvseActor:
             _log.warning("evse=%d starts with the last known register: %s Wh", self.id, known)
         self.tell(facts.BeginRead(energy_wh=known))
 
-    async def _read_end(self, opened_ns: int) -> None:
+    async def _read_end(self, command: ReadEnd) -> None:
         if self.poller is None:
-            self.tell(facts.EndRead(energy_wh=self._last_known_wh or 0.0))
+            self.tell(facts.EndRead(read=command.read, energy_wh=self._last_known_wh or 0.0))
             return
         refresh_ms = self.poller.latest.refresh_ms if self.poller.latest is not None else 0
-        reading = await self.poller.after(opened_ns + refresh_ms * (SECOND_NS // 1000))
-        self.tell(facts.EndRead(energy_wh=reading.energy_wh))
-
-    async def _begin(self, transaction: Transaction) -> bool:
-        report = TransactionStarted(
-            transaction_id=transaction.id,
-            evse=transaction.evse,
-            id_token=transaction.id_token,
-            at=transaction.started_at,
-            meter_wh=transaction.meter_start_wh,
-            reservation_id=transaction.reservation_id,
-            remote_start_id=transaction.remote_start_id,
-            offline=not self._around.online,
-        )
-        told = report if self._around.tells_backend else None
-        try:
-            await self._store.transactions.begin(transaction, told)
-        except Exception as error:  # noqa: BLE001 - no start without a durable record
-            _log.error("evse=%d transaction not stored, not started: %s", self.id, error)
-            return False
-        _log.info(
-            "evse=%d transaction %s started at %.0f Wh",
-            self.id,
-            transaction.id,
-            transaction.meter_start_wh,
-        )
-        self.sampler.begin(transaction, self._now_s())
-        self._around.reports_waiting()
-        return True
-
-    async def _end(self, command: EndTransaction) -> None:
-        ended = command.transaction
-        if ended.estimated and self._last_known_wh is not None:
-            last = max(self._last_known_wh, ended.meter_stop_wh or 0.0)
-            ended = replace(ended, meter_stop_wh=last)
-        at, wh = ended.ended_at or self._clock.utc(), ended.meter_stop_wh or 0.0
-        report = TransactionEnded(
-            transaction_id=ended.id,
-            evse=ended.evse,
-            at=at,
-            meter_wh=wh,
-            reason=ended.stop_reason or StopReason.OTHER,
-            id_token=command.id_token,
-            estimated=ended.estimated,
-            samples=self.sampler.end(ended, at, wh),
-            offline=not self._around.online,
-        )
-        told = report if self._around.tells_backend else None
-        await self._until_stored(lambda: self._store.transactions.end(ended, told))
-        _log.info(
-            "evse=%d transaction %s ended by %s at %.0f Wh%s",
-            self.id,
-            ended.id,
-            report.reason.value,
-            wh,
-            " (estimated)" if ended.estimated else "",
-        )
-        self._around.reports_waiting()
-
-    async def _until_stored(
-        self, write: Callable[[], Awaitable[None]], attempts: int | None = None
-    ) -> None:
-        """Nothing else happens on this EVSE before it is stored: a fact must not be lost."""
-        tried = 0
-        while True:
-            try:
-                await write()
-            except Exception as error:  # noqa: BLE001 - a full disk may get room again
-                tried += 1
-                _log.error("evse=%d not stored: %s", self.id, error)
-                if tried == attempts:
-                    return
-                await self._clock.sleep(STORE_RETRY_S)
-            else:
-                return
+        reading = await self.poller.after(command.after_ns + refresh_ms * (SECOND_NS // 1000))
+        self.tell(facts.EndRead(read=command.read, energy_wh=reading.energy_wh))
 
     def _moment(self) -> facts.Moment:
         return facts.Moment(self._now_s(), self._clock.utc())

@@ -19,18 +19,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller.clock import Clock
 from controller.core import facts
 from controller.core.authorization import (
     AuthorizationMode,
-    AuthorizationRules,
     Decision,
 )
-from controller.core.guard_messages import EvseSnapshot, FactKind, Snapshot
-from controller.core.guard_messages import Fact as GuardFact
 from controller.core.installation import EvseInstallation, Installation
 from controller.core.model import (
     AuthorizationStatus,
@@ -38,10 +34,8 @@ from controller.core.model import (
     EvseView,
     IdToken,
     IdTokenInfo,
-    IdTokenType,
     Report,
 )
-from controller.core.session_state import SessionRules
 from controller.core.settings import Settings
 from controller.notify import notify
 from controller.ports import Backend, GuardLink
@@ -49,24 +43,23 @@ from controller.station.authorizer import Authorizer
 from controller.station.cards import CardDesk
 from controller.station.control import Control
 from controller.station.control_socket import ControlSocket
-from controller.station.evse import EvseActor, ends_transaction
+from controller.station.evse import EvseActor
+from controller.station.guard_feed import GuardFeed
 from controller.station.local_list import StoredLocalList
 from controller.station.metering import MeterPoller
 from controller.station.readers import ReaderLoop
 from controller.station.recovery import Recovery
+from controller.station.rules import authorization_rules, session_rules
 from controller.station.sampling import Sampler, Supply
 from controller.station.snapshot import Snapshots
 from controller.station.stores import StationStore
 from controller.station.supply import shares
 from controller.station.waiting import Tasks, cancel
 from hal.ports import CardReader, Meter
-from hal.types import CpState
 
 _log = logging.getLogger(__name__)
 
 GUARD_LOST_S = 3.0
-PILOT_UNKNOWN_S = 2.0
-"""A guard that has just started gets this long to see what is plugged in."""
 FLUSH_S = 60.0
 WATCHDOG_S = 10.0
 
@@ -101,10 +94,7 @@ class Station:
         self.tasks = Tasks()
         self.recovery = Recovery(store, clock)
         self._authorizer: Authorizer | None = None
-        self._guard_id = ""
-        self._joined = asyncio.Event()
-        self._first_seen_ns: int | None = None
-        self._history: list[GuardFact] = []
+        self.guard_feed = GuardFeed(self)
         self._guard_gone_s: float | None = None
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._shares = shares(installation)
@@ -131,7 +121,7 @@ class Station:
             backend=backend,
             cache=self.store.auth_cache,
             local_list=self.local_list,
-            rules=self._authorization_rules,
+            rules=lambda: authorization_rules(self.settings),
             clock=self.clock,
             wait_s=self.installation.charging.authorize_wait_s,
             before_accepted=self.installation.charging.before_accepted,
@@ -171,7 +161,7 @@ class Station:
 
     async def joined(self) -> None:
         """Returns when the guard has told what is plugged in."""
-        await self._joined.wait()
+        await self.guard_feed.joined.wait()
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -179,7 +169,7 @@ class Station:
         """Work until `stop` or a Reset; returns the exit code."""
         start = self.tasks.start
         start(self.guard.run(), "guard link")
-        start(self._guard_facts(), "guard facts")
+        start(self.guard_feed.run(), "guard facts")
         for actor in self.actors.values():
             start(actor.run(), f"evse {actor.id}")
             if actor.poller is not None:
@@ -246,87 +236,6 @@ class Station:
             return ""
         return "The operator cannot be reached; cards known here still work."
 
-    # --- guard ------------------------------------------------------------------------------------
-
-    async def _guard_facts(self) -> None:
-        async for item in self.guard.facts():
-            if self.guard.guard_id != self._guard_id:
-                self._guard_id = self.guard.guard_id
-                self._history = []
-                self._first_seen_ns = None
-                self._joined.clear()
-            if isinstance(item, GuardFact):
-                if self._joined.is_set():
-                    self._fact(item)
-                else:
-                    self._history.append(item)
-            else:
-                await self._snapshot(item)
-
-    def _fact(self, fact: GuardFact) -> None:
-        actor = self.actors.get(fact.evse)
-        if actor is None:
-            return
-        at = self._utc_of(fact.at_ns)
-        match fact.kind:
-            case FactKind.PLUGGED:
-                actor.tell(facts.PlugSeen(plug_id=fact.plug_id, at=at))
-            case FactKind.UNPLUGGED:
-                actor.tell(facts.PlugSeen(plug_id=None, at=at))
-            case FactKind.CONTACTOR_CLOSED:
-                actor.tell(facts.ContactorSeen(closed=True, at_ns=fact.at_ns))
-            case FactKind.CONTACTOR_OPENED:
-                actor.tell(facts.ContactorSeen(closed=False, at_ns=fact.at_ns))
-            case _:
-                return
-
-    async def _snapshot(self, snapshot: Snapshot) -> None:
-        self._guard_gone_s = None
-        joining = not self._joined.is_set()
-        if joining and self._still_looking(snapshot):
-            return
-        for evse in snapshot.evses:
-            actor = self.actors.get(evse.evse)
-            if actor is None:
-                continue
-            if joining:
-                actor.tell(
-                    await self.recovery.joined(actor, evse, self._history, self.guard, self._utc_of)
-                )
-                actor.joined = True
-            else:
-                self._reconcile(actor, evse, snapshot.at_ns)
-            actor.guard_seen(evse)
-            reason = ends_transaction(evse)
-            if reason is not None and actor.session.transaction is not None:
-                actor.tell(facts.StopAsked(reason=reason))
-        if joining:
-            self._history = []
-            self.recovery.done()
-            self._joined.set()
-        self.snapshots.changed()
-
-    def _still_looking(self, snapshot: Snapshot) -> bool:
-        """Nobody is judged by what the guard has not seen yet; boards without sight never tell."""
-        if self._first_seen_ns is None or snapshot.at_ns < self._first_seen_ns:
-            self._first_seen_ns = snapshot.at_ns
-        waited_s = (snapshot.at_ns - self._first_seen_ns) / 1e9
-        unknown = any(evse.state == CpState.UNKNOWN.value for evse in snapshot.evses)
-        return unknown and waited_s < PILOT_UNKNOWN_S
-
-    def _reconcile(self, actor: EvseActor, evse: EvseSnapshot, at_ns: int) -> None:
-        """The snapshot is the truth, also for facts that fell out of the ring."""
-        plug_id = evse.plug_id if evse.plugged else None
-        actor.tell(facts.PlugSeen(plug_id=plug_id, at=self._utc_of(at_ns)))
-        closed = evse.contactor_closed or evse.contactor_commanded
-        if closed != actor.session.contactor_closed:
-            actor.tell(facts.ContactorSeen(closed=closed, at_ns=at_ns))
-
-    def _utc_of(self, at_ns: int) -> datetime:
-        return self.clock.utc() - timedelta(
-            microseconds=max(self.clock.monotonic_ns() - at_ns, 0) / 1000
-        )
-
     # --- supervision ------------------------------------------------------------------------------
 
     async def _every_second(self) -> None:
@@ -338,7 +247,7 @@ class Station:
                 self._guard_gone_s = None
             elif self._guard_gone_s is None:
                 self._guard_gone_s = now_s + GUARD_LOST_S
-            elif now_s >= self._guard_gone_s and self._joined.is_set():
+            elif now_s >= self._guard_gone_s and self.guard_feed.joined.is_set():
                 for actor in self.actors.values():
                     actor.guard_seen(None)
             if now_s >= flush_due_s:
@@ -411,7 +320,7 @@ class Station:
             poller = MeterPoller(evse.id, meter, self.clock, most_w)
         actor = EvseActor(
             evse=evse,
-            rules=self._session_rules(evse),
+            rules=session_rules(self.settings, self.installation, evse),
             store=self.store,
             guard=self.guard,
             poller=poller,
@@ -438,32 +347,9 @@ class Station:
                 return seen.offered_amps
         return 0.0
 
-    def _session_rules(self, evse: EvseInstallation) -> SessionRules:
-        s, charging = self.settings, self.installation.charging
-        token = evse.free_id_tag
-        return SessionRules(
-            connection_timeout_s=s.integer("ConnectionTimeOut"),
-            stop_on_ev_side_disconnect=s.boolean("StopTransactionOnEVSideDisconnect"),
-            stop_on_invalid_id=s.boolean("StopTransactionOnInvalidId"),
-            unlock_on_ev_side_disconnect=s.boolean("UnlockConnectorOnEVSideDisconnect"),
-            max_energy_on_invalid_wh=s.integer("MaxEnergyOnInvalidId"),
-            mode=AuthorizationMode(evse.authorization or charging.authorization),
-            free_token=IdToken(token, IdTokenType.CENTRAL) if token else None,
-            resume_after_power_loss=charging.resume_after_power_loss,
-        )
-
-    def _authorization_rules(self) -> AuthorizationRules:
-        s = self.settings
-        return AuthorizationRules(
-            local_pre_authorize=s.boolean("LocalPreAuthorize"),
-            local_authorize_offline=s.boolean("LocalAuthorizeOffline"),
-            allow_offline_for_unknown=s.boolean("AllowOfflineTxForUnknownId"),
-            cache_enabled=s.boolean("AuthorizationCacheEnabled"),
-        )
-
     def _setting_changed(self, name: str, value: str) -> None:
         for actor in self.actors.values():
-            actor.set_rules(self._session_rules(actor.installation))
+            actor.set_rules(session_rules(self.settings, self.installation, actor.installation))
 
     def _now_s(self) -> float:
         return self.clock.monotonic_ns() / 1e9

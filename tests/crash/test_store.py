@@ -52,7 +52,7 @@ def test_sigkill_at_any_moment(tmp_path: Path) -> None:
         assert child.stdout.readline() == "ready\n"
         time.sleep(chance.uniform(0.005, 0.25))
         child.kill()
-        lines = [line for line in child.stdout.read().splitlines(keepends=True)]
+        lines = child.stdout.read().splitlines(keepends=True)
         child.stdout.close()
         child.wait()
         said = [line.strip() for line in lines if line.endswith("\n")]

@@ -95,7 +95,8 @@ class Walk:
         return self.feed(facts.ContactorSeen(closed=closed, at_ns=at_ns))
 
     def end_read(self, energy_wh: float) -> list[Command]:
-        return self.feed(facts.EndRead(energy_wh=energy_wh))
+        reads = self.all(ReadEnd)
+        return self.feed(facts.EndRead(read=reads[-1].read if reads else 0, energy_wh=energy_wh))
 
     def stop(self, reason: StopReason) -> list[Command]:
         return self.feed(facts.StopAsked(reason=reason))

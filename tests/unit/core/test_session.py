@@ -67,6 +67,20 @@ def test_the_end_value_is_read_after_the_contactor_opened() -> None:
     assert walk.only(ReadEnd).after_ns == 77
 
 
+def test_a_reading_from_before_the_last_opening_is_not_the_end_value() -> None:
+    walk = Walk()
+    walk.charge()
+    walk.tap()
+    walk.contactor(False, at_ns=10)
+    walk.contactor(True)
+    walk.contactor(False, at_ns=20)
+    first, second = walk.all(ReadEnd)
+    walk.feed(facts.EndRead(read=first.read, energy_wh=1400.0))
+    assert walk.all(EndTransaction) == []
+    walk.feed(facts.EndRead(read=second.read, energy_wh=1401.0))
+    assert walk.only(EndTransaction).energy_wh == 1401.0
+
+
 def test_a_stop_while_the_contactor_is_just_closing_waits_for_it() -> None:
     walk = Walk()
     walk.join()

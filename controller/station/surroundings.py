@@ -1,0 +1,47 @@
+"""What the parts of one EVSE need of their station."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from controller.core.authorization import AuthorizationMode, Decision
+from controller.core.model import EvseView, IdToken
+
+
+class Surroundings(Protocol):
+    """The station as its EVSEs see it."""
+
+    async def decide(self, id_token: IdToken, mode: AuthorizationMode) -> Decision:
+        """Ask list, cache, backend."""
+        ...
+
+    def view_changed(self, view: EvseView) -> None:
+        """Publish."""
+        ...
+
+    def reports_waiting(self) -> None:
+        """The outbox has something new."""
+        ...
+
+    def granted_amps(self, evse: int) -> float:
+        """What this EVSE may offer now; 0 = nothing."""
+        ...
+
+    @property
+    def online(self) -> bool:
+        """The backend is connected."""
+        ...
+
+    @property
+    def tells_backend(self) -> bool:
+        """There is a backend that must learn about transactions."""
+        ...
+
+    def backend_hint(self) -> str:
+        """A sentence why the operator cannot be asked, or an empty text."""
+        ...
+
+    @property
+    def reader_lost(self) -> bool:
+        """The card reader does not answer."""
+        ...
