@@ -2,6 +2,8 @@
 # make lint   style, types, import rules               make bench  the numbers, measured on this machine
 # Each makes .venv by itself. Needed: python3 (3.11 or newer), python3-venv, and a package index once.
 
+# Most tests of whole stations wait for contactors and clocks, so three at a time suit two cores.
+
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -11,7 +13,7 @@ demo: .venv/.ready
 	@$(BIN)/chargepost demo
 
 test: .venv/.ready
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: .venv/.ready
 	@$(BIN)/ruff check .

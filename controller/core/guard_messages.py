@@ -190,7 +190,16 @@ class Snapshot:
 
 
 Down = (
-    Hello | Offer | Withdraw | RaiseFault | ClearFault | Lock | Unlock | SelfTest | SwitchPhases | FactsSince
+    Hello
+    | Offer
+    | Withdraw
+    | RaiseFault
+    | ClearFault
+    | Lock
+    | Unlock
+    | SelfTest
+    | SwitchPhases
+    | FactsSince
 )
 Up = Welcome | Fact | Snapshot
 Message = Down | Up

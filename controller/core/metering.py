@@ -142,7 +142,7 @@ class OverCurrentWatch:
         self._offered_amps = 0.0
 
     def check(self, reading: MeterReading, offered_amps: float) -> str:
-        """ "" or what was seen. `offered_amps` is what the pilot signals now."""
+        """What was seen, or an empty text. `offered_amps` is what the pilot signals now."""
         drawn = max((a for a in reading.amps if a is not None), default=0.0)
         if drawn <= 1.1 * (offered_amps + 0.5) or offered_amps <= 0:
             self._since_ns = None

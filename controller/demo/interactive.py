@@ -84,7 +84,9 @@ async def _until_the_end(station: subprocess.Popen[bytes], stop: asyncio.Event) 
         await ended
         return 0
     asked.cancel()
-    print(f"chargepost demo: the station ended by itself (exit {station.returncode})", file=sys.stderr)
+    print(
+        f"chargepost demo: the station ended by itself (exit {station.returncode})", file=sys.stderr
+    )
     return 1
 
 

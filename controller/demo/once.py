@@ -10,6 +10,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ CARD_ABSENT_S = 2.2
 """the reader takes the same card again only after it was away for 2 s"""
 
 
-class DemoFailed(Exception):  # noqa: N818 - it is told to a person as it stands
+class DemoFailed(Exception):
     """The charge did not come about; the text says what was waited for."""
 
 
@@ -79,7 +80,9 @@ async def _charge(protocol: str) -> dict[str, Any]:
             await csms.stop()
 
 
-async def _drive(csms: Csms, bench: BenchClient, station: subprocess.Popen[bytes]) -> dict[str, Any]:
+async def _drive(
+    csms: Csms, bench: BenchClient, station: subprocess.Popen[bytes]
+) -> dict[str, Any]:
     end = time.monotonic() + LIMIT_S
 
     async def until(condition: Callable[[], bool], what: str) -> None:
@@ -117,7 +120,11 @@ async def _drive(csms: Csms, bench: BenchClient, station: subprocess.Popen[bytes
 
 def _rising(csms: Csms) -> int:
     """How many registers, sampled since Charging, are higher than the one before."""
-    seen = [action for action, payload in csms.calls() if payload.get("status") == "Charging" or action == "MeterValues"]
+    seen = [
+        action
+        for action, payload in csms.calls()
+        if payload.get("status") == "Charging" or action == "MeterValues"
+    ]
     early = seen.index("StatusNotification") if "StatusNotification" in seen else len(seen)
     registers = [
         float(value["value"])
@@ -126,7 +133,7 @@ def _rising(csms: Csms) -> int:
         for value in meter_value["sampledValue"]
         if value.get("measurand", "") == "Energy.Active.Import.Register"
     ]
-    return sum(b > a for a, b in zip(registers, registers[1:], strict=False))
+    return sum(b > a for a, b in pairwise(registers))
 
 
 def _result(csms: Csms, state: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:

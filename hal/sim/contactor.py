@@ -33,6 +33,7 @@ class Contactor:
         self._heartbeat_ns = heartbeat_ns
         self.coil_gate = False
         self.commanded = False
+        self.commanded_at_ns = 0
         self.closed = False
         self.mirror = False
         self.changed_at_ns = 0
@@ -45,6 +46,7 @@ class Contactor:
     def command(self, level: bool, at_ns: int) -> None:
         """The coil's pin got this level."""
         self.commanded = level
+        self.commanded_at_ns = at_ns
         self._stop_gate_timer()
         if not level:
             self._drive(False, at_ns)

@@ -213,6 +213,7 @@ class VirtualEvse:
                 "closed": contactor.closed,
                 "mirror": contactor.mirror,
                 "changed_at_ns": contactor.changed_at_ns,
+                "commanded_at_ns": contactor.commanded_at_ns,
             },
             "lock": ("locked" if self.lock.locked else "unlocked") if self.lock else "none",
             "meter": {

@@ -38,7 +38,9 @@ def main() -> int:
     """Print the table; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("parts", nargs="*", default=PARTS, choices=[*PARTS, []])
-    parser.add_argument("--count", type=int, default=60, help="repetitions of a reaction (1000 = full)")
+    parser.add_argument(
+        "--count", type=int, default=60, help="repetitions of a reaction (1000 = full)"
+    )
     arguments = parser.parse_args()
     rows: list[Row] = []
     for part in arguments.parts:

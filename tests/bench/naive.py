@@ -93,7 +93,9 @@ class Naive(ChargePoint):  # type: ignore[misc]
 async def main() -> None:
     """Connect and run."""
     url, identity = sys.argv[1], sys.argv[2]
-    async with websockets.connect(f"{url}/{identity}", subprotocols=["ocpp1.6"], proxy=None) as link:  # type: ignore[list-item]
+    async with websockets.connect(
+        f"{url}/{identity}", subprotocols=["ocpp1.6"], proxy=None
+    ) as link:  # type: ignore[list-item]
         station = Naive(identity, link)
         running = asyncio.create_task(station.start())
         await station.call(call.BootNotification(charge_point_model="n", charge_point_vendor="n"))

@@ -66,14 +66,28 @@ async def offline_day(sessions: int) -> list[Row]:
             os.kill(rig.pid("station"), signal.SIGKILL)
             await until(lambda: len(backend.csms.frames) > sessions * 2, "the replay goes on", 60.0)
             before, begin = len(backend.csms.frames), time.monotonic()
-            await until(lambda: len(set(backend.message_ids("StopTransaction"))) >= sessions, "all stops", 300.0)
+            await until(
+                lambda: len(set(backend.message_ids("StopTransaction"))) >= sessions,
+                "all stops",
+                300.0,
+            )
             rate = (len(backend.csms.frames) - before) / 2 / (time.monotonic() - begin)
             ids: dict[str, tuple[str, float]] = {}
             for direction, frame in backend.csms.frames:
-                if direction == "out" and frame[0] == 2 and frame[2] in ("StartTransaction", "StopTransaction"):
-                    ids.setdefault(frame[1], (frame[2], frame[3].get("meterStart", frame[3].get("meterStop"))))
+                if (
+                    direction == "out"
+                    and frame[0] == 2
+                    and frame[2] in ("StartTransaction", "StopTransaction")
+                ):
+                    ids.setdefault(
+                        frame[1], (frame[2], frame[3].get("meterStart", frame[3].get("meterStop")))
+                    )
             order = list(ids.values())
-            expected = [x for i in range(sessions) for x in (("StartTransaction", i * 100), ("StopTransaction", i * 100 + 100))]
+            expected = [
+                x
+                for i in range(sessions)
+                for x in (("StartTransaction", i * 100), ("StopTransaction", i * 100 + 100))
+            ]
             wrong = backend.violations()
         finally:
             rig.close()
@@ -134,7 +148,14 @@ def validation() -> list[Row]:
     for _ in range(50):
         validators.request("SendLocalList", body)
     ms = (time.perf_counter() - begin) * 1000 / 50
-    return [Row(what="validating SendLocalList of 1,000", bar="≤ 1 ms", measured=f"{ms:.2f} ms", ok=ms <= 1)]
+    return [
+        Row(
+            what="validating SendLocalList of 1,000",
+            bar="≤ 1 ms",
+            measured=f"{ms:.2f} ms",
+            ok=ms <= 1,
+        )
+    ]
 
 
 async def measure(sessions: int = 10_000, entries: int = 100_000) -> list[Row]:

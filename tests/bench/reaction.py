@@ -18,7 +18,9 @@ from tests.scenario.rig import Rig, until
 FREE = 'authorization = "free"'
 
 
-def wait_event(rig: Rig, since: int, what: str, value: str, timeout_s: float = 10.0) -> dict[str, Any]:
+def wait_event(
+    rig: Rig, since: int, what: str, value: str, timeout_s: float = 10.0
+) -> dict[str, Any]:
     """The first event of this kind after `since` (blocking)."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
@@ -74,7 +76,14 @@ def clear(rig: Rig, fault: str) -> None:
 async def loading(backend: ScriptedBackend, stop: asyncio.Event) -> int:
     """Valid SendLocalList frames of 5 MB back to back until `stop`; returns how many."""
     entries = [
-        {"idTag": f"{i:020d}", "idTagInfo": {"status": "Accepted", "expiryDate": "2030-01-01T00:00:00Z", "parentIdTag": f"{i:020d}"}}
+        {
+            "idTag": f"{i:020d}",
+            "idTagInfo": {
+                "status": "Accepted",
+                "expiryDate": "2030-01-01T00:00:00Z",
+                "parentIdTag": f"{i:020d}",
+            },
+        }
         for i in range(36_000)
     ]
     body = {"listVersion": 1, "updateType": "Full", "localAuthorizationList": entries}
@@ -102,17 +111,25 @@ async def measure(count: int) -> list[Row]:
                 task = asyncio.create_task(loading(backend, stop)) if load else None
                 for kind in ("unplug", "C→B"):
                     values = await asyncio.to_thread(openings, rig, count, kind, chance)
-                    rows.append(reaction_row(f"{kind} → open, {'5 MB frames' if load else 'idle'}, n={count}", values))
+                    rows.append(
+                        reaction_row(
+                            f"{kind} → open, {'5 MB frames' if load else 'idle'}, n={count}", values
+                        )
+                    )
                 stop.set()
                 if task is not None:
-                    rows.append(Row(what="5 MB frames parsed meanwhile", bar="", measured=str(await task)))
+                    rows.append(
+                        Row(what="5 MB frames parsed meanwhile", bar="", measured=str(await task))
+                    )
             for kind in ("rcd", "emergency_stop"):
                 few = max(10, count // 10)
                 values = await asyncio.to_thread(openings, rig, few, kind, chance)
                 p99 = percentile(values, 0.99)
                 rows.append(Row(what=f"{kind} → open, n={few}", bar="p99 ≤ 15 ms", aim="≤ 5 ms",
                                 measured=f"p99 {p99:.1f} ms", ok=p99 <= 15))  # fmt: skip
-            rows += await asyncio.to_thread(glitches, rig, min(1000, count * 10), min(200, count * 2))
+            rows += await asyncio.to_thread(
+                glitches, rig, min(1000, count * 10), min(200, count * 2)
+            )
         finally:
             rig.close()
             await backend.stop()
@@ -138,7 +155,9 @@ def glitches(rig: Rig, singles: int, bursts: int) -> list[Row]:
         state = chance.choice(["A", "B", "D", "E"])
         rig.bench.pulse(state, 0.008 if number < singles else 0.020)
         time.sleep(0.045 + chance.random() * 0.01)
-    opened = [e for e in rig.bench.events(since) if e["what"] == "contactor" and e["value"] == "open"]
+    opened = [
+        e for e in rig.bench.events(since) if e["what"] == "contactor" and e["value"] == "open"
+    ]
     rig.bench.unplug()
     return [Row(what=f"{singles} glitches of 8 ms, {bursts} bursts of 20 ms", bar="0 openings",
                 measured=f"{len(opened)} openings", ok=not opened)]  # fmt: skip
@@ -150,18 +169,28 @@ async def deaths() -> list[Row]:
     for outputs, gate, number, limit in (
         ("kept", False, 9, 1.0), ("kept", True, 9, 0.2), ("kept", False, 19, 2.0), ("kept", True, 19, 0.2)
     ):  # fmt: skip
-        value = await one_death("guard", number, outputs, gate, lambda rig: not rig.bench.evse()["contactor"]["closed"])
+        value = await one_death(
+            "guard", number, outputs, gate, lambda rig: not rig.bench.evse()["contactor"]["closed"]
+        )
         name = "SIGKILL" if number == 9 else "SIGSTOP"
         rows.append(Row(what=f"{name} of the guard → open, {outputs}, {'gate' if gate else 'no gate'}",
                         bar=f"≤ {limit} s", measured=f"{value:.2f} s", ok=value <= limit))  # fmt: skip
     for number in (9, 19):
-        value = await one_death("station", number, "kept", False, lambda rig: 0.09 < rig.bench.evse()["pilot"]["duty"] < 0.11)
+        value = await one_death(
+            "station",
+            number,
+            "kept",
+            False,
+            lambda rig: 0.09 < rig.bench.evse()["pilot"]["duty"] < 0.11,
+        )
         rows.append(Row(what=f"{'SIGKILL' if number == 9 else 'SIGSTOP'} of the station → hold offer",
                         bar="≤ 3 s", measured=f"{value:.2f} s", ok=value <= 3))  # fmt: skip
     return rows
 
 
-async def one_death(role: str, number: int, outputs: str, gate: bool, done: Callable[[Rig], bool]) -> float:
+async def one_death(
+    role: str, number: int, outputs: str, gate: bool, done: Callable[[Rig], bool]
+) -> float:
     """Seconds from the signal to `done`."""
     with tempfile.TemporaryDirectory() as directory:
         rig = Rig(Path(directory), None, charging=FREE, rfid="",

@@ -30,7 +30,12 @@ class NaiveStation:
     async def start(self) -> None:
         """Start it."""
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bench.naive", self.url, "NAIVE", stdin=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            "tests.bench.naive",
+            self.url,
+            "NAIVE",
+            stdin=asyncio.subprocess.PIPE,
         )
 
     def say(self, words: str) -> None:
@@ -48,7 +53,10 @@ class NaiveStation:
 def private_mib(pid: int) -> float:
     """Private memory of one process (smaps_rollup)."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1024
+    return (
+        sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
+        / 1024
+    )
 
 
 def cpu_s(pid: int) -> float:
@@ -60,7 +68,9 @@ def cpu_s(pid: int) -> float:
 def written_bytes(pid: int) -> int:
     """write_bytes of /proc/PID/io."""
     text = Path(f"/proc/{pid}/io").read_text()
-    return int(next(line.split()[1] for line in text.splitlines() if line.startswith("write_bytes")))
+    return int(
+        next(line.split()[1] for line in text.splitlines() if line.startswith("write_bytes"))
+    )
 
 
 async def start_up(repeats: int = 5) -> list[Row]:
@@ -70,37 +80,53 @@ async def start_up(repeats: int = 5) -> list[Row]:
     naive: list[float] = []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as directory:
-            backend = ScriptedBackend()
-            url = await backend.start()
-            rig = Rig(Path(directory), url, attach=True)
-            try:
-                await rig.start()  # compiles the configuration
-                await asyncio.to_thread(rig.stop)
-                backend.mark()
-                begin = time.monotonic()
-                await rig.start(wait=False)
-                guard = asyncio.create_task(until(lambda: rig.bench.state()["processes"]["guard"], "guard", 10, 0.005))
-                guard.add_done_callback(lambda _: opened.append(time.monotonic() - begin))
-                await backend.wait_calls("BootNotification", 1)
-                ours.append(time.monotonic() - begin)
-                await guard
-                await asyncio.to_thread(rig.stop)
-                backend.mark()
-                begin = time.monotonic()
-                yardstick = NaiveStation(url)
-                await yardstick.start()
-                await backend.wait_calls("BootNotification", 1)
-                naive.append(time.monotonic() - begin)
-                await yardstick.stop()
-            finally:
-                rig.close()
-                await backend.stop()
-    mine, theirs, safe = (statistics.median(v) * 1000 for v in (ours, naive, opened))
+            boot, safe, least = await _one_start(Path(directory))
+            ours.append(boot)
+            opened.append(safe)
+            naive.append(least)
+    mine, theirs, outputs = (statistics.median(v) * 1000 for v in (ours, naive, opened))
     return [
-        Row(what="run → guard has the outputs open", bar="≤ 400 ms", aim="≤ 200 ms", measured=f"{safe:.0f} ms", ok=safe <= 400),
+        Row(what="run → outputs known open", bar="≤ 400 ms", aim="≤ 200 ms", measured=f"{outputs:.0f} ms", ok=outputs <= 400),
         Row(what="run → BootNotification", bar="≤ 2× naive", aim="≤ 1×", measured=f"{mine:.0f} ms",
             yardstick=f"naive {theirs:.0f} ms", ok=mine <= 2 * theirs),
     ]  # fmt: skip
+
+
+async def _one_start(directory: Path) -> tuple[float, float, float]:
+    """Seconds to our BootNotification, to our guard having set the pilot, to naive's BootNotification."""
+    backend = ScriptedBackend()
+    url = await backend.start()
+    rig = Rig(directory, url, attach=True)
+    try:
+        await rig.start()  # compiles the configuration
+        await asyncio.to_thread(rig.stop)
+        rig.bench.call("PUT", "/bench/evses/1/meter", {"energy_wh": 0})
+        backend.mark()
+        begin = time.monotonic()
+        await rig.start(wait=False)
+        await backend.wait_calls("BootNotification", 1)
+        boot = backend.arrived("BootNotification") - begin
+        await until(rig.station_ready, "station")
+        claimed = guard_claimed_s(rig) - begin
+        await asyncio.to_thread(rig.stop)
+        backend.mark()
+        yardstick = NaiveStation(url)
+        begin = time.monotonic()
+        await yardstick.start()
+        await backend.wait_calls("BootNotification", 1)
+        least = backend.arrived("BootNotification") - begin
+        await yardstick.stop()
+    finally:
+        rig.close()
+        await backend.stop()
+    return boot, claimed, least
+
+
+def guard_claimed_s(rig: Rig) -> float:
+    """CLOCK_MONOTONIC seconds at which the present guard had claimed its coil, open."""
+    state = rig.bench.state()
+    since: list[int] = [evse["contactor"]["commanded_at_ns"] for evse in state["evses"]]
+    return max(since) / 1e9
 
 
 async def idle(seconds: float) -> list[Row]:
@@ -129,8 +155,15 @@ async def idle(seconds: float) -> list[Row]:
             busy_before = {role: cpu_s(pid) for role, pid in pids.items()}
             charging_s = max(seconds, 61.0)
             await asyncio.sleep(charging_s)
-            charging = (sum(written_bytes(pid) for pid in pids.values()) - wrote_before) * 3600 / charging_s / 1e6
-            busy = sum(cpu_s(pid) - busy_before[role] for role, pid in pids.items()) / charging_s * 100
+            charging = (
+                (sum(written_bytes(pid) for pid in pids.values()) - wrote_before)
+                * 3600
+                / charging_s
+                / 1e6
+            )
+            busy = (
+                sum(cpu_s(pid) - busy_before[role] for role, pid in pids.items()) / charging_s * 100
+            )
             await yardstick.start()
             await asyncio.sleep(3.0)
             assert yardstick.process is not None
@@ -188,11 +221,17 @@ async def latencies(repeats: int) -> list[Row]:
                 await asyncio.sleep(0.5)
                 since = rig.bench.last_event()
                 begin = time.monotonic()
-                await backend.call("RemoteStartTransaction", {"connectorId": 1, "idTag": f"APP{number}"})
+                await backend.call(
+                    "RemoteStartTransaction", {"connectorId": 1, "idTag": f"APP{number}"}
+                )
                 await backend.wait_calls("StartTransaction", 1)
                 remote.append(backend.arrived("StartTransaction") - begin)
                 await until(lambda: rig.bench.evse()["contactor"]["closed"], "closed")
-                event = next(e for e in rig.bench.events(since) if e["what"] == "contactor" and e["value"] == "closed")
+                event = next(
+                    e
+                    for e in rig.bench.events(since)
+                    if e["what"] == "contactor" and e["value"] == "closed"
+                )
                 closing.append(event["at_ns"] / 1e9 - begin)
                 rig.bench.unplug()
                 await backend.wait_calls("StopTransaction", 1)
@@ -222,7 +261,9 @@ async def latencies(repeats: int) -> list[Row]:
             for number in range(max(3, repeats // 3)):
                 backend.mark()
                 begin = time.monotonic()
-                await backend.call("RemoteStartTransaction", {"connectorId": 1, "idTag": f"APP{number}"})
+                await backend.call(
+                    "RemoteStartTransaction", {"connectorId": 1, "idTag": f"APP{number}"}
+                )
                 await backend.wait_calls("StartTransaction", 1)
                 naive_remote.append(backend.arrived("StartTransaction") - begin)
                 await asyncio.sleep(0.05)
@@ -254,7 +295,9 @@ def latency(what: str, bar_ms: float, aim: str, measured: float, naive: float | 
                yardstick="" if naive is None else f"naive {naive:.1f} ms", ok=measured <= bar_ms)  # fmt: skip
 
 
-async def calls(backend: ScriptedBackend, cpu: Callable[[], float], count: int = 1500) -> tuple[float, float]:
+async def calls(
+    backend: ScriptedBackend, cpu: Callable[[], float], count: int = 1500
+) -> tuple[float, float]:
     """CPU milliseconds a call and calls a second, closed loop."""
     body: dict[str, Any] = {"key": ["HeartbeatInterval"]}
     for _ in range(50):

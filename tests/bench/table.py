@@ -27,10 +27,15 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 def show(rows: Iterable[Row]) -> str:
     """A table for the terminal."""
-    head = Row(what="what", bar="bar", aim="aim", measured="measured", yardstick="same run, for comparison")
+    head = Row(
+        what="what", bar="bar", aim="aim", measured="measured", yardstick="same run, for comparison"
+    )
     lines = []
     for row in (head, *rows):
         mark = "  " if row.ok is None else ("ok" if row.ok else "!!")
         lines.append((mark, row.what, row.measured, row.bar, row.aim, row.yardstick))
     widths = [max(len(line[i]) for line in lines) for i in range(6)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -99,7 +99,9 @@ class ScriptedBackend:
 
     def statuses(self, connector: int) -> list[str]:
         """The statuses of one connector, in order."""
-        return [p["status"] for p in self.calls("StatusNotification") if p["connectorId"] == connector]
+        return [
+            p["status"] for p in self.calls("StatusNotification") if p["connectorId"] == connector
+        ]
 
     def transaction_ids(self) -> list[int]:
         """What we called the transactions."""

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from controller.demo.bench_client import BenchClient, BenchError
 
@@ -82,7 +82,14 @@ class Rig:
             lines += ["[backend]", f'url = "{backend_url}"', "retry_wait_minimum = 1",
                       "retry_random_range = 1", "retry_repeat_times = 1", backend_extra]  # fmt: skip
         for _ in range(evses):
-            lines += ["[[evse]]", 'pilot = "sim"', 'contactor = "sim"', 'meter = "sim"', 'rcd = "sim"', evse_extra]
+            lines += [
+                "[[evse]]",
+                'pilot = "sim"',
+                'contactor = "sim"',
+                'meter = "sim"',
+                'rcd = "sim"',
+                evse_extra,
+            ]
         if rfid:
             lines += ["[rfid]", rfid]
         lines += ["[charging]", charging]

@@ -97,14 +97,18 @@ async def test_station_dies(make: Make, phase: str, number: int) -> None:
     begin = time.monotonic()
     if number == signal.SIGSTOP:
         if phase == "charging":
-            await until(lambda: 0.09 < rig.bench.evse()["pilot"]["duty"] < 0.11, "hold offer of 6 A", 3.5)
+            await until(
+                lambda: 0.09 < rig.bench.evse()["pilot"]["duty"] < 0.11, "hold offer of 6 A", 3.5
+            )
             assert time.monotonic() - begin <= 3.2
             assert rig.bench.evse()["contactor"]["closed"]
         else:
             await asyncio.sleep(3.0)
         os.kill(old, signal.SIGCONT)
     else:
-        await until(lambda: rig.bench.state()["processes"]["station"] not in (None, old), "restarted")
+        await until(
+            lambda: rig.bench.state()["processes"]["station"] not in (None, old), "restarted"
+        )
     await until(lambda: rig.bench.state()["backend"]["connected"], "connected again", 20.0)
     if phase == "charging":
         await asyncio.sleep(1.0)
@@ -121,7 +125,9 @@ async def test_station_dies(make: Make, phase: str, number: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["kill", "stop"])
 async def test_guard_dies_while_charging(make: Make, number: int, outputs: str, gate: bool) -> None:
     """Main contacts open and PWM off in time; `run` exits 1; after the restart PowerLoss is billed right."""
-    rig, backend = await make(bench_extra=f'outputs_on_death = "{outputs}"\ncoil_gate = {str(gate).lower()}')
+    rig, backend = await make(
+        bench_extra=f'outputs_on_death = "{outputs}"\ncoil_gate = {str(gate).lower()}'
+    )
     start_wh = energy(rig)
     await reach(rig, backend, "charging")
     mark = rig.bench.last_event()
@@ -241,11 +247,17 @@ async def test_latched_faults_outlive(make: Make, fault: str, death: str) -> Non
         station = rig.pid("station")
         answer = await backend.call("Reset", {"type": death})
         assert answer["status"] == "Accepted"
-        await until(lambda: rig.bench.state()["processes"]["station"] not in (None, station), "restarted", 20.0)
+        await until(
+            lambda: rig.bench.state()["processes"]["station"] not in (None, station),
+            "restarted",
+            20.0,
+        )
     await backend.wait_status(1, "Faulted", timeout_s=20.0)
     mark = rig.bench.last_event()
     rig.bench.plug(ready_after=0.0)
     rig.bench.tap(OTHER)
     await asyncio.sleep(2.5)
-    shut = [e for e in rig.bench.events(mark) if e["what"] == "contactor" and e["value"] == "closed"]
+    shut = [
+        e for e in rig.bench.events(mark) if e["what"] == "contactor" and e["value"] == "closed"
+    ]
     assert shut == []

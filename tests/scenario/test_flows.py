@@ -29,7 +29,9 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
     """Builds and starts a rig with a scripted backend; ends both afterwards and judges the frames."""
     made: list[tuple[Rig, ScriptedBackend]] = []
 
-    async def build(offline: bool = False, cards: tuple[str, ...] = (), **options: Any) -> tuple[Rig, ScriptedBackend]:
+    async def build(
+        offline: bool = False, cards: tuple[str, ...] = (), **options: Any
+    ) -> tuple[Rig, ScriptedBackend]:
         backend = ScriptedBackend()
         backend.card(CARD, parent="FAMILY")
         backend.card(SIBLING, parent="FAMILY")
@@ -43,7 +45,9 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         await rig.start()
         await backend.wait_status(1, "Available")
         if offline:
-            await learn(rig, backend, cards, cancel="ConnectionTimeOut" not in options.get("ocpp16", {}))
+            await learn(
+                rig, backend, cards, cancel="ConnectionTimeOut" not in options.get("ocpp16", {})
+            )
             await asyncio.to_thread(rig.bench.link, False)
             await until(lambda: not rig.bench.state()["backend"]["connected"], "the link is off")
         backend.mark()
@@ -99,7 +103,9 @@ async def opened(rig: Rig) -> None:
 async def never_closes(rig: Rig, seconds: float, since: int = 0) -> None:
     """Nothing may close the contactor for that long."""
     await asyncio.sleep(seconds)
-    shut = [e for e in rig.bench.events(since) if e["what"] == "contactor" and e["value"] == "closed"]
+    shut = [
+        e for e in rig.bench.events(since) if e["what"] == "contactor" and e["value"] == "closed"
+    ]
     assert shut == []
 
 
@@ -192,7 +198,9 @@ async def test_plug_without_tap_past_the_time_out(make: Make, offline: bool) -> 
 
 
 @both
-@pytest.mark.parametrize("card", [BLOCKED, EXPIRED, UNLISTED], ids=["blocked", "expired", "refused"])
+@pytest.mark.parametrize(
+    "card", [BLOCKED, EXPIRED, UNLISTED], ids=["blocked", "expired", "refused"]
+)
 async def test_refused_cards(make: Make, offline: bool, card: str) -> None:
     """R16-AUTH-3, R16-AUTH-4: no start, online and offline."""
     rig, backend = await make(offline, (BLOCKED, EXPIRED))
@@ -378,7 +386,9 @@ async def test_the_link_is_silent_at_the_tap(make: Make, card: str) -> None:
 
 async def test_a_backend_that_answers_later_than_the_time_out(make: Make) -> None:
     """R16-TX-5: each answer comes after MessageTimeout; one transaction, no second start, nothing undelivered."""
-    rig, backend = await make(ocpp16={"MessageTimeout": "2", "LocalPreAuthorize": "true", "MeterValueSampleInterval": "0"})
+    rig, backend = await make(
+        ocpp16={"MessageTimeout": "2", "LocalPreAuthorize": "true", "MeterValueSampleInterval": "0"}
+    )
     await learn(rig, backend, (CARD,))
     backend.patience(2.0)
     backend.mark()
@@ -394,8 +404,8 @@ async def test_a_backend_that_answers_later_than_the_time_out(make: Make) -> Non
     rig.bench.unplug()
     await backend.wait_status(1, "Available", timeout_s=30.0)
     assert len(backend.transaction_ids()) == 1
-    assert len({id_ for id_ in backend.message_ids("StartTransaction")}) == 1
-    assert len({id_ for id_ in backend.message_ids("StopTransaction")}) == 1
+    assert len(set(backend.message_ids("StartTransaction"))) == 1
+    assert len(set(backend.message_ids("StopTransaction"))) == 1
 
 
 async def test_weld_at_the_stop(make: Make) -> None:

@@ -23,11 +23,26 @@ def install() -> Path:
     """A virtual environment with the foreign backend; skips when the registry does not answer."""
     python = ENVIRONMENT / "bin" / "python"
     if not (ENVIRONMENT / ".ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True, capture_output=True)
-        pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries", "1"]
-        done = subprocess.run([*pip, REQUIREMENT], capture_output=True, text=True, timeout=240, check=False)
+        subprocess.run(
+            [sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True, capture_output=True
+        )
+        pip = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--retries",
+            "1",
+        ]
+        done = subprocess.run(
+            [*pip, REQUIREMENT], capture_output=True, text=True, timeout=240, check=False
+        )
         if done.returncode:
-            pytest.skip(f"the package registry does not give {REQUIREMENT}: {done.stderr.strip()[-120:]}")
+            pytest.skip(
+                f"the package registry does not give {REQUIREMENT}: {done.stderr.strip()[-120:]}"
+            )
         (ENVIRONMENT / ".ready").touch()
     return python
 
@@ -52,7 +67,8 @@ class Foreign:
         self.process.stdin.write(words.encode() + b"\n")
         await self.process.stdin.drain()
         return await until(
-            lambda: next((x for x in self.lines[seen:] if "answer" in x or "keys" in x), None), words
+            lambda: next((x for x in self.lines[seen:] if "answer" in x or "keys" in x), None),
+            words,
         )
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -77,7 +93,9 @@ async def foreign() -> AsyncIterator[Foreign]:
 
 
 @pytest.mark.timeout(300)
-async def test_one_charge_by_card_and_one_from_the_backend(foreign: Foreign, tmp_path: Path) -> None:
+async def test_one_charge_by_card_and_one_from_the_backend(
+    foreign: Foreign, tmp_path: Path
+) -> None:
     """Boot, card charge with rising meter values, remote start and stop, as the other side understood it."""
     rig = Rig(tmp_path, f"ws://127.0.0.1:{foreign.lines[0]['port']}")
     try:
@@ -96,7 +114,14 @@ async def test_one_charge_by_card_and_one_from_the_backend(foreign: Foreign, tmp
         rig.bench.unplug()
         assert before is True
         energy = stopped["transaction"]["meter_stop"] - stopped["transaction"]["meter_start"]
-        assert abs(energy - rig.bench.evse()["meter"]["energy_wh"] + stopped["transaction"]["meter_start"]) <= 1
+        assert (
+            abs(
+                energy
+                - rig.bench.evse()["meter"]["energy_wh"]
+                + stopped["transaction"]["meter_start"]
+            )
+            <= 1
+        )
         registers = [
             float(reading["value"])
             for event in foreign.events("MeterValuesEvent")
@@ -110,7 +135,9 @@ async def test_one_charge_by_card_and_one_from_the_backend(foreign: Foreign, tmp
         await until(lambda: rig.bench.evse()["contactor"]["closed"], "remote start closes")
         assert "Accepted" in str((await foreign.ask("stop"))["answer"])
         await until(lambda: len(foreign.events("TransactionStoppedEvent")) == 2, "remote stop")
-        assert foreign.events("TransactionStoppedEvent")[1]["transaction"]["stop_reason"] == "Remote"
+        assert (
+            foreign.events("TransactionStoppedEvent")[1]["transaction"]["stop_reason"] == "Remote"
+        )
         await until(lambda: not rig.bench.evse()["contactor"]["closed"], "open")
     finally:
         rig.close()

@@ -144,7 +144,7 @@ def open_reader(far: Reader, tmp_path: Path, **more: Any) -> Any:
 
 async def until(what: Any, timeout_s: float = 2.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not what():  # noqa: ASYNC110 - the far end has no event to wait for
+        while not what():
             await asyncio.sleep(0.002)
 
 

@@ -148,7 +148,9 @@ def test_whole_state(bench):
     first = state["evses"][0]
     assert set(first) == {"id", "pilot", "contactor", "lock", "meter", "vehicle", "faults"}
     assert set(first["pilot"]) == {"state", "volts_high", "volts_low", "duty", "changed_at_ns"}
-    assert set(first["contactor"]) == {"commanded", "closed", "mirror", "changed_at_ns"}
+    assert set(first["contactor"]) == {
+        "commanded", "closed", "mirror", "changed_at_ns", "commanded_at_ns"
+    }  # fmt: skip
     assert first["lock"] == "none"
     assert first["vehicle"] == {"plugged": False, "wants": False, "amps": 0.0, "phases": 1}
     assert state["backend"] == {"connected": False}

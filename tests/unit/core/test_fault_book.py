@@ -10,8 +10,56 @@ from controller.core.fault_book import FaultBook
 from controller.core.faults import CATALOGUE, Clearing, Severity, clears, kind_of, render_markdown
 
 S = 1_000_000_000
-BENCH_NAMES = ["rcd", "rcd_self_test", "no_pe", "weld", "fail_to_close", "outlet_live", "over_current", "over_voltage", "under_voltage", "mains_lost", "phase_lost", "over_temperature", "temperature_derate", "temperature_sensor", "cp_noise", "cp_short", "diode", "ventilation", "pp_invalid", "cable_cut", "lock_jam", "unlock_jam", "emergency_stop", "tilt", "shock", "door", "water", "meter_silent", "meter_garbage", "meter_backwards", "reader_dead", "pilot_board_lost", "supply_low", "other"]
-ERROR_CODES_16 = ["ConnectorLockFailure", "EVCommunicationError", "GroundFailure", "HighTemperature", "InternalError", "OtherError", "OverCurrentFailure", "OverVoltage", "PowerMeterFailure", "PowerSwitchFailure", "ReaderFailure", "UnderVoltage"]
+BENCH_NAMES = [
+    "rcd",
+    "rcd_self_test",
+    "no_pe",
+    "weld",
+    "fail_to_close",
+    "outlet_live",
+    "over_current",
+    "over_voltage",
+    "under_voltage",
+    "mains_lost",
+    "phase_lost",
+    "over_temperature",
+    "temperature_derate",
+    "temperature_sensor",
+    "cp_noise",
+    "cp_short",
+    "diode",
+    "ventilation",
+    "pp_invalid",
+    "cable_cut",
+    "lock_jam",
+    "unlock_jam",
+    "emergency_stop",
+    "tilt",
+    "shock",
+    "door",
+    "water",
+    "meter_silent",
+    "meter_garbage",
+    "meter_backwards",
+    "reader_dead",
+    "pilot_board_lost",
+    "supply_low",
+    "other",
+]
+ERROR_CODES_16 = [
+    "ConnectorLockFailure",
+    "EVCommunicationError",
+    "GroundFailure",
+    "HighTemperature",
+    "InternalError",
+    "OtherError",
+    "OverCurrentFailure",
+    "OverVoltage",
+    "PowerMeterFailure",
+    "PowerSwitchFailure",
+    "ReaderFailure",
+    "UnderVoltage",
+]
 
 
 @pytest.mark.parametrize("name", BENCH_NAMES)
