@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -47,6 +47,11 @@ class _Ending:
             raise SystemExit(0)
         self.loop.stop()
 
+    def world_gone(self) -> None:
+        """The virtual hardware ended: nothing is left to control. Called on another thread."""
+        logger.error("the virtual hardware is gone: the guard ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+
 
 def main(argv: list[str]) -> int:
     """Run the guard until a signal ends it."""
@@ -76,7 +81,7 @@ def _run(data: Mapping[str, Any], store: LatchStore, opened: ExitStack, ending: 
     from controller.guard.realtime import become_real_time
 
     refused = become_real_time()
-    wires = _WireChoice(data, opened)
+    wires = _WireChoice(data, opened, ending.world_gone)
     contactors = {evse["id"]: _open_contactor(evse, wires, opened) for evse in data["evses"]}
 
     from controller.core.installation import Installation
@@ -126,9 +131,12 @@ def _outputs_safe_first(evses: list[EvseWires], loop: GuardLoop) -> Iterator[Non
 class _WireChoice:
     """Virtual wires for tables that say so, real ones for the others; each opened when first needed."""
 
-    def __init__(self, data: Mapping[str, Any], opened: ExitStack) -> None:
+    def __init__(
+        self, data: Mapping[str, Any], opened: ExitStack, world_gone: Callable[[], None]
+    ) -> None:
         self._data = data
         self._opened = opened
+        self._world_gone = world_gone
         self._wires: dict[bool, Wires] = {}
 
     def of(self, table: Mapping[str, Any]) -> Wires:
@@ -143,7 +151,7 @@ class _WireChoice:
     def _open_virtual(self) -> Wires:
         from hal.sim.client import open_wires
 
-        return open_wires(self._data, role="guard")
+        return open_wires(self._data, role="guard", lost=self._world_gone)
 
     def _open_real(self) -> Wires:
         from hal.wires import RealWires

@@ -22,11 +22,16 @@ RECONNECT_S = 0.5
 
 
 def open_wires(
-    installation: Mapping[str, Any], role: str, *, timeout_s: float = 5.0
+    installation: Mapping[str, Any],
+    role: str,
+    *,
+    timeout_s: float = 5.0,
+    lost: Callable[[], None] | None = None,
 ) -> VirtualWires:
     """Dial the bench and hand out its wires. `role`: "guard", "safe-outputs" or "station".
 
-    Guard and safe-outputs stay connected; for the station ports are enough. Raises WireMissing.
+    Guard and safe-outputs stay connected; for the station ports are enough. `lost` is called on another
+    thread when the bench ends; inputs then keep their level. Without `lost` they float. Raises WireMissing.
     """
     hello = compose_hello(installation, role)
     hello["wires"] = True
@@ -34,17 +39,24 @@ def open_wires(
     if role == "station":
         sock.close()
         return VirtualWires({}, welcome["serial"], lambda: None)
-    return _Connection(sock, hello, welcome, rest).wires
+    return _Connection(sock, hello, welcome, rest, lost).wires
 
 
 class _Connection:
     """Pin traffic: outputs go out from the caller's thread, inputs arrive on a small thread."""
 
     def __init__(
-        self, sock: socket.socket, hello: Mapping[str, Any], welcome: Mapping[str, Any], rest: bytes
+        self,
+        sock: socket.socket,
+        hello: Mapping[str, Any],
+        welcome: Mapping[str, Any],
+        rest: bytes,
+        lost: Callable[[], None] | None,
     ) -> None:
         self._sock = sock
         self._gone = False
+        self._hung_up = False
+        self._lost = lost
         self._send_lock = threading.Lock()
         self._unsent = b""
         world = Path(welcome["dir"])
@@ -98,6 +110,11 @@ class _Connection:
                 break
             buffer += data
         self._gone = True
+        if self._hung_up:
+            return
+        if self._lost is not None:
+            self._lost()  # a vanished world presses no button and trips no RCD: nothing may latch
+            return
         for wires in self._evses.values():
             for pin in list(wires.factory.levels):
                 wires.factory.drive(pin, None)
@@ -108,6 +125,7 @@ class _Connection:
             self._evses[evse].factory.drive(pin, bool(level))
 
     def _hang_up(self) -> None:
+        self._hung_up = True
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(timeout=1.0)
