@@ -291,9 +291,11 @@ class Outbox:
     def _take(self, n: int) -> OutboxEntry | None:
         """Remove from memory; None = it is not at the head (a repeated answer)."""
         self._gone_n = max(self._gone_n, n)
-        for queue in (self._ahead, self._tail):
-            if queue and queue[0].n == n:
-                return queue.popleft()
+        if self._ahead and self._ahead[0].n == n:
+            return self._ahead.popleft()
+        if self._tail and self._tail[0].n == n:
+            self._rows += 1  # it never was a row; `_write_deleting` counts it as one
+            return self._tail.popleft()
         return self._moving.pop(n, None)
 
     def _take_answered(self) -> dict[int, tuple[str, int | None]]:

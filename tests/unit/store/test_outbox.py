@@ -87,6 +87,16 @@ async def test_reports_leave_in_the_order_they_came(store: Store) -> None:
     assert store.outbox.waiting == 0
 
 
+async def test_what_was_never_stored_is_counted_once(store: Store) -> None:
+    store.outbox.append_volatile(values(1))
+    store.outbox.append_volatile(values(2))
+    assert store.outbox.waiting == 2
+    assert await drain(store) == [values(1), values(2)]
+    await store.database.probe()
+    await asyncio.sleep(0.01)
+    assert store.outbox.waiting == 0
+
+
 async def test_a_durable_append_makes_the_volatile_ones_before_it_durable(tmp_path: Path) -> None:
     store = await Store.open(tmp_path)
     store.outbox.append_volatile(values(1))
