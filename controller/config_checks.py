@@ -17,6 +17,7 @@ from hal.errors import Misconfigured
 from hal.sim.defaults import default_table
 
 EVSE_PARTS = ("pilot", "contactor", "meter", "rcd", "lock", "proximity", "temperature")
+SERIAL_PARTS = ("meter", "rfid")
 
 _ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[^\s:/]+):(\d{1,5})$")
 _VARIABLE = re.compile(r"^(?P<component>\w+)(@\d+(/\d+)?)?\.(?P<variable>\w+)(\[[^\]]+\])?$")
@@ -40,10 +41,11 @@ def check_drivers(raw: Mapping[str, Any], checked: Checked) -> None:
         phases = 3 if evse.get("phases") == 3 else 1
         for part in EVSE_PARTS:
             if part in evse:
-                _check_table(("evse", index, part), part, evse[part], phases, checked)
+                value = _virtual(part, evse[part], phases, raw)
+                _check_table(("evse", index, part), part, value, phases, checked)
     rfid = raw.get("rfid")
     if isinstance(rfid, dict):
-        _check_table(("rfid",), "rfid", rfid, 1, checked)
+        _check_table(("rfid",), "rfid", _virtual("rfid", rfid, 1, raw), 1, checked)
 
 
 def check_shapes(raw: Mapping[str, Any], checked: Checked) -> None:
@@ -97,6 +99,23 @@ def authorization(config: ConfigFile) -> str:
     if config.backend is not None:
         return "backend"
     return "local" if config.rfid is not None and config.rfid.get("driver") != "none" else "free"
+
+
+def _virtual(part: str, value: Any, phases: int, raw: Mapping[str, Any]) -> Any:
+    """A serial device on virtual wires needs no port; beside [bench], one without a port is on them."""
+    if part not in SERIAL_PARTS or not isinstance(value, dict):
+        return value
+    table = dict(value)
+    if table.get("driver") in (None, "sim", "none"):
+        return value
+    if "bench" in raw and not {"port", "wires"} & table.keys():
+        table["wires"] = "sim"
+    if table.get("wires") != "sim":
+        return value
+    default = default_table(part, phases=phases)
+    if table["driver"] == default["driver"]:
+        return {**default, **table}
+    return {"port": default["port"], **table}
 
 
 def _check_table(path: Path, part: str, value: Any, phases: int, checked: Checked) -> None:

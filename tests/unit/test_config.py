@@ -93,6 +93,24 @@ def test_the_least_file_is_good_and_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('driver = "rdm6300"', {"driver": "rdm6300", "port": "rfid", "wires": "sim"}),
+        (
+            'driver = "rdm6300"\nwires = "sim"',
+            {"driver": "rdm6300", "port": "rfid", "wires": "sim"},
+        ),
+        ('driver = "pn532"', {"driver": "pn532", "port": "rfid", "wires": "sim"}),
+        ('driver = "pn532"\nport = "/dev/x"', {"driver": "pn532", "port": "/dev/x"}),
+    ],
+)
+def test_beside_a_bench_a_reader_without_a_port_is_virtual(
+    tmp_path: Path, table: str, expected: dict[str, str]
+) -> None:
+    assert config.load(write(tmp_path, MINIMAL + f"[rfid]\n{table}\n")).rfid == expected
+
+
+@pytest.mark.parametrize(
     ("extra", "expected"),
     [
         ("", "free"),
