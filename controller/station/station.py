@@ -112,6 +112,11 @@ class Station:
         await self.recovery.load(evse.id for evse in self.installation.evses)
         for evse in self.installation.evses:
             self.actors[evse.id] = self._actor(evse)
+            if not self.store.database.durable and self.tells_backend:
+                # What cannot be kept must not be billed, and what is not billed must not start.
+                self.actors[evse.id].refuse_all(
+                    "The station cannot store transactions (disk full, read-only or broken), so it starts none."
+                )
         await self.control.load()
 
     def attach(self, backend: Backend) -> None:

@@ -219,17 +219,21 @@ async def test_power_cut_and_resume(make: Make) -> None:
     await judge(rig, backend, start_wh)
 
 
-@pytest.mark.parametrize("fault", ["rcd", "emergency_stop", "weld"])
+@pytest.mark.parametrize("fault", ["rcd", "emergency_stop", "weld", "rcd_self_test"])
 @pytest.mark.parametrize("death", ["guard killed", "power cut", "Soft", "Hard"])
 async def test_latched_faults_outlive(make: Make, fault: str, death: str) -> None:
     """DESIGN §1.4: the cause is gone, the latch stays and blocks, whatever died in between."""
     rig, backend = await make(bench_extra='outputs_on_death = "released"')
-    await reach(rig, backend, "charging")
-    rig.bench.fault(fault)
-    if fault == "weld":
-        rig.bench.tap(CARD)
+    if fault == "rcd_self_test":
+        rig.bench.fault(fault)
+        rig.bench.plug(ready_after=0.0)
     else:
-        await until(lambda: not rig.bench.evse()["contactor"]["closed"], "open", 2.0)
+        await reach(rig, backend, "charging")
+        rig.bench.fault(fault)
+        if fault == "weld":
+            rig.bench.tap(CARD)
+        else:
+            await until(lambda: not rig.bench.evse()["contactor"]["closed"], "open", 2.0)
     await backend.wait_status(1, "Faulted", timeout_s=20.0)
     rig.bench.fault(fault, present=False)
     await until(lambda: not rig.bench.evse()["contactor"]["closed"], "open", 5.0)

@@ -390,7 +390,7 @@ async def test_a_backend_that_answers_later_than_the_time_out(make: Make) -> Non
         ocpp16={"MessageTimeout": "2", "LocalPreAuthorize": "true", "MeterValueSampleInterval": "0"}
     )
     await learn(rig, backend, (CARD,))
-    backend.patience(2.0)
+    backend.patience(1.5)  # the station counts from the sending, the books from the arrival
     backend.mark()
     for action in ("StartTransaction", "StopTransaction", "StatusNotification", "Authorize"):
         backend.delay(action, 3.0)

@@ -59,7 +59,7 @@ class Slave:
 
 @pytest_asyncio.fixture
 async def slave(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Slave]:
-    monkeypatch.setattr(meter_modbus, "ANSWER_S", 0.05)
+    monkeypatch.setattr(meter_modbus, "ANSWER_S", 0.15)
     made = Slave()
     loop = asyncio.get_running_loop()
     loop.add_reader(made.fd, made.readable)

@@ -109,10 +109,12 @@ class Station:
         async for item in self.link.facts():
             self.up.append(item)
 
-    async def until(self, condition: Callable[[], object]) -> None:
+    async def until(self, condition: Callable[[], object], step_s: float = 0.0) -> None:
         for _ in range(2000):
             if condition():
                 return
+            if step_s:  # when the other side begins to wait is not known here
+                await self.pass_time(step_s)
             await asyncio.sleep(0.001)
         raise AssertionError("it did not happen")
 
@@ -208,8 +210,7 @@ async def test_the_same_guard_gets_the_offer_again_at_once(guard: Guard) -> None
         guard.hang_up()
         guard.got.clear()
         await station.until(lambda: not station.link.connected)
-        await station.pass_time(0.3)
-        await station.until(lambda: guard.of(Offer))
+        await station.until(lambda: guard.of(Offer), step_s=0.05)
 
 
 async def test_a_guard_that_is_not_there_is_tried_again(tmp_path: Path) -> None:

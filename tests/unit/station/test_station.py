@@ -82,6 +82,16 @@ async def test_a_start_that_cannot_be_stored_gets_no_offer(tmp_path: Path) -> No
         assert await world.reports() == []
 
 
+async def test_a_store_that_keeps_nothing_starts_nothing(tmp_path: Path) -> None:
+    """DESIGN §1.5: what is not durable is not acted on."""
+    (tmp_path / "station.db").mkdir()
+    async with World(tmp_path) as world:
+        await world.plug()
+        await world.tap()
+        assert world.guard.offers() == []
+        assert "cannot store" in world.view().why
+
+
 async def test_an_end_that_cannot_be_stored_is_tried_until_it_is(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
         await world.charge()
