@@ -24,6 +24,8 @@ LEAD_NS = 100_000
 QUIET = (0.05, 0.0005)
 NOISY = (2.0, 0.3)
 """Volts of gaussian noise, probability of a spike per sample."""
+REMEMBER_NS = 100_000_000
+"""How old the register may be that survives the death of this process while current flows."""
 CABLE_OHMS = 220.0
 """Cable coding of the vehicle's plug: 32 A."""
 
@@ -74,6 +76,7 @@ class VirtualEvse:
         self._state = ""
         self._state_changed_ns = timers.now_ns()
         self._duty = 0.0
+        self._remembering = False
         self._coil_pin = int(contactor.get("pin", 17))
         self._mirror_pin = contactor.get("mirror_pin")
         self._mirror_closed_level = contactor.get("mirror", "nc") == "nc"
@@ -258,6 +261,17 @@ class VirtualEvse:
         used = min(self.vehicle.phases, self.phases)
         drawn = (amps, amps if used > 1 else 0.0, amps if used > 2 else 0.0)
         self.meter.set_load(drawn, self._grid.volts, at_ns)
+        if amps and not self._remembering:
+            self._remembering = True
+            self._remember()
+
+    def _remember(self) -> None:
+        """Keep the register while current flows."""
+        now = self._timers.now_ns()
+        self.meter.shown(now)
+        self._remembering = self.meter.now.power_w > 0.0
+        if self._remembering:
+            self._timers.at(now + REMEMBER_NS, self._remember)
 
     def _base(self) -> tuple[Load, tuple[float, float]]:
         load = Load.SHORT if self.short else self.vehicle.load

@@ -276,6 +276,24 @@ def test_when_the_bench_vanishes_the_wires_are_cut(tmp_path):
     header.close()
 
 
+def test_energy_that_flowed_is_kept_though_nobody_read_the_meter(tmp_path):
+    """DESIGN 6.3, 7: SIGKILL of everything at any moment loses less than 1 Wh of the register."""
+    bench = Bench(tmp_path, evse(1, 3, "meter"))
+    header = Header(bench)
+    header.pilot.set_duty(0.96)
+    wait_for(lambda: bench.evse()["pilot"]["duty"] == 0.96)
+    bench.done("POST", "/evses/1/plug", {"current": 80, "phases": 3, "ready_after": 0})
+    header.contactor.permit(True)
+    wait_for(lambda: bench.evse()["meter"]["energy_wh"] > 5)
+    seen = bench.evse()["meter"]["energy_wh"]
+    bench.restart_after_sigkill()
+    header.close()
+    header = Header(bench)
+    assert bench.evse()["meter"]["energy_wh"] > seen - 2
+    header.close()
+    bench.stop()
+
+
 @pytest.mark.parametrize(("outputs", "closed"), [("kept", True), ("released", False)])
 def test_outputs_after_the_death_of_the_guard(tmp_path, outputs, closed):
     bench = Bench(tmp_path, evse(1), outputs_on_death=outputs)
