@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
@@ -27,7 +28,11 @@ class ChildPlan(NamedTuple):
 
 def python_argv(module: str, *arguments: str) -> tuple[str, ...]:
     """This interpreter running `module`, without the current directory on its path."""
-    return (sys.executable, "-P", "-m", module, *arguments)
+    house = Path(__file__).parent
+    found = sys.path if sys.flags.safe_path else sys.path[1:]
+    paths = dict.fromkeys((str(house.parent), *found))
+    launcher = str(house / "launch.py")
+    return (sys.executable, "-P", "-S", launcher, os.pathsep.join(paths), module, *arguments)
 
 
 class Child:

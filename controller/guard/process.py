@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import json
-import logging
 import os
 import signal
 import sys
@@ -19,17 +18,18 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from controller.guard.latch_store import Latched, LatchStore, StateLostError
+from controller.guard.claim import open_coils
 from hal.errors import HalError, HalPermanentError
 
 if TYPE_CHECKING:
+    import socket
+
     from controller.core.installation import EvseInstallation, Installation
     from controller.guard.evse_wires import EvseParts, EvseWires
+    from controller.guard.latch_store import Latched, LatchStore
     from controller.guard.loop import GuardLoop
     from hal.ports import Contactor
     from hal.wires import Wires
-
-logger = logging.getLogger("controller.guard")
 
 USAGE = "usage: python -m controller.guard.process --installation FILE"
 
@@ -49,7 +49,9 @@ class _Ending:
 
     def world_gone(self) -> None:
         """The virtual hardware ended: nothing is left to control. Called on another thread."""
-        logger.error("the virtual hardware is gone: the guard ends")
+        import logging
+
+        logging.getLogger("controller.guard").error("the virtual hardware is gone: the guard ends")
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -61,13 +63,13 @@ def main(argv: list[str]) -> int:
     ending = _Ending()
     try:
         data = json.loads(Path(argv[1]).read_bytes())
-        store = LatchStore(Path(data["state_dir"]))
+        bench = open_coils(data)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"guard: {argv[1]} is not a compiled installation: {error}", file=sys.stderr)
         return 2
     try:
         with ExitStack() as opened:
-            _run(data, store, opened, ending)
+            _run(data, bench, opened, ending)
     except HalPermanentError as error:
         print(f"guard: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
@@ -77,24 +79,30 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _run(data: Mapping[str, Any], store: LatchStore, opened: ExitStack, ending: _Ending) -> None:
-    from controller.guard.realtime import become_real_time
+def _run(
+    data: Mapping[str, Any], bench: socket.socket | None, opened: ExitStack, ending: _Ending
+) -> None:
+    from controller.guard.latch_store import LatchStore
 
-    refused = become_real_time()
-    wires = _WireChoice(data, opened, ending.world_gone)
+    store = LatchStore(Path(data["state_dir"]))
+    wires = _WireChoice(data, bench, opened, ending.world_gone)
     contactors = {evse["id"]: _open_contactor(evse, wires, opened) for evse in data["evses"]}
+
+    import logging
 
     from controller.core.installation import Installation
     from controller.guard.loop import GuardLoop
+    from controller.guard.realtime import become_real_time
     from controller.log import setup
     from controller.notify import notify
 
     setup("guard")
+    logger = logging.getLogger("controller.guard")
     logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells every callback
-    if refused:
-        logger.warning("not permitted: %s; under load the guard may react late", ", ".join(refused))
     installation = Installation.from_dict(data)
     latched, lost = _load(store)
+    if lost:
+        logger.error("%s: charging is blocked until the fault is cleared", lost)
     evses = []
     for evse in installation.evses:
         parts = _open_parts(evse, contactors[evse.id], wires, opened)
@@ -111,6 +119,9 @@ def _run(data: Mapping[str, Any], store: LatchStore, opened: ExitStack, ending: 
     ending.loop = loop
     gc.collect()
     gc.freeze()
+    refused = become_real_time()  # not before: loading must not starve the others
+    if refused:
+        logger.warning("not permitted: %s; under load the guard may react late", ", ".join(refused))
     with _outputs_safe_first(evses, loop):
         loop.run()
     notify("STOPPING=1")
@@ -132,9 +143,14 @@ class _WireChoice:
     """Virtual wires for tables that say so, real ones for the others; each opened when first needed."""
 
     def __init__(
-        self, data: Mapping[str, Any], opened: ExitStack, world_gone: Callable[[], None]
+        self,
+        data: Mapping[str, Any],
+        bench: socket.socket | None,
+        opened: ExitStack,
+        world_gone: Callable[[], None],
     ) -> None:
         self._data = data
+        self._bench = bench
         self._opened = opened
         self._world_gone = world_gone
         self._wires: dict[bool, Wires] = {}
@@ -151,7 +167,7 @@ class _WireChoice:
     def _open_virtual(self) -> Wires:
         from hal.sim.client import open_wires
 
-        return open_wires(self._data, role="guard", lost=self._world_gone)
+        return open_wires(self._data, role="guard", lost=self._world_gone, called=self._bench)
 
     def _open_real(self) -> Wires:
         from hal.wires import RealWires
@@ -229,10 +245,11 @@ def _make_evse(
 
 def _load(store: LatchStore) -> tuple[Latched, str]:
     """Latched faults, and why they are not known ("" = they are)."""
+    from controller.guard.latch_store import StateLostError
+
     try:
         return store.load(), ""
     except StateLostError as error:
-        logger.error("%s: charging is blocked until the fault is cleared", error)
         return {}, str(error)
 
 

@@ -11,10 +11,11 @@ _CAP_IPC_LOCK = 14
 
 
 def become_real_time() -> list[str]:
-    """SCHED_FIFO and mlockall; returns what was not permitted. Threads started later inherit it."""
+    """SCHED_FIFO for all threads and mlockall; returns what was not permitted. Later threads inherit it."""
     refused = []
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(PRIORITY))
     except OSError as error:
         refused.append(f"SCHED_FIFO ({error.strerror})")
     problem = _lock_memory()

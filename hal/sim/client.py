@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hal.sim.hello import bench_socket, compose_hello, dial
+from hal.sim.hello import bench_socket, compose_hello, dial, welcomed
 from hal.sim.wires import EvseWires, VirtualWires
 
 if TYPE_CHECKING:
@@ -27,15 +27,21 @@ def open_wires(
     *,
     timeout_s: float = 5.0,
     lost: Callable[[], None] | None = None,
+    called: socket.socket | None = None,
 ) -> VirtualWires:
     """Dial the bench and hand out its wires. `role`: "guard", "safe-outputs" or "station".
 
     Guard and safe-outputs stay connected; for the station ports are enough. `lost` is called on another
-    thread when the bench ends; inputs then keep their level. Without `lost` they float. Raises WireMissing.
+    thread when the bench ends; inputs then keep their level. Without `lost` they float. `called`: the
+    bench was called already and told that the coils' pins are low. Raises WireMissing.
     """
     hello = compose_hello(installation, role)
     hello["wires"] = True
-    sock, welcome, rest = dial(bench_socket(installation), hello, timeout_s)
+    path = bench_socket(installation)
+    if called is not None:
+        welcome, rest = welcomed(called, path, timeout_s)
+        return _Connection(called, hello, welcome, rest, lost, claimed=True).wires
+    sock, welcome, rest = dial(path, hello, timeout_s)
     if role == "station":
         sock.close()
         return VirtualWires({}, welcome["serial"], lambda: None)
@@ -52,6 +58,8 @@ class _Connection:
         welcome: Mapping[str, Any],
         rest: bytes,
         lost: Callable[[], None] | None,
+        *,
+        claimed: bool = False,
     ) -> None:
         self._sock = sock
         self._gone = False
@@ -70,6 +78,11 @@ class _Connection:
             )
             for number, tables in hello["evses"].items()
         }
+        if claimed:
+            for number, tables in hello["evses"].items():
+                contactor = tables.get("contactor") or {}
+                if contactor.get("driver") == "gpio":
+                    self._evses[int(number)].factory.low = contactor["pin"]
         self.wires = VirtualWires(self._evses, welcome["serial"], self._hang_up)
         before = threading.stack_size(THREAD_STACK_BYTES)
         try:

@@ -52,11 +52,19 @@ def dial(
     Returns the blocking socket, the welcome and what came behind it. Raises WireMissing.
     """
     deadline = time.monotonic() + timeout_s
+    sock = call(path, hello, timeout_s)
+    return sock, *welcomed(sock, path, max(0.1, deadline - time.monotonic()))
+
+
+def call(path: str, hello: Mapping[str, Any], timeout_s: float, more: bytes = b"") -> socket.socket:
+    """Connect with retry and say `hello` and `more`, without waiting for the welcome. Raises WireMissing."""
+    deadline = time.monotonic() + timeout_s
     while True:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.connect(path)
-            break
+            sock.sendall(json.dumps({"hello": hello}).encode() + b"\n" + more)
+            return sock
         except OSError as error:
             sock.close()
             if time.monotonic() >= deadline:
@@ -64,9 +72,14 @@ def dial(
                     f"no virtual hardware answers at {path} ({error.strerror or error})"
                 ) from error
             time.sleep(RETRY_S)
+
+
+def welcomed(
+    sock: socket.socket, path: str, timeout_s: float = 5.0
+) -> tuple[dict[str, Any], bytes]:
+    """The answer to `call`, and what came behind it. Raises WireMissing."""
     try:
-        sock.settimeout(max(0.1, deadline - time.monotonic()))
-        sock.sendall(json.dumps({"hello": hello}).encode() + b"\n")
+        sock.settimeout(timeout_s)
         buffer = b""
         while b"\n" not in buffer:
             data = sock.recv(65536)
@@ -85,7 +98,7 @@ def dial(
         sock.close()
         raise WireMissing(f"the virtual hardware at {path}: {answer.get('error', answer)}")
     sock.settimeout(None)
-    return sock, answer["welcome"], rest
+    return answer["welcome"], rest
 
 
 def stay(installation: Mapping[str, Any], role: str, timeout_s: float = 5.0) -> socket.socket:

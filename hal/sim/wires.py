@@ -81,10 +81,16 @@ class WorldFactory(MockFactory):  # type: ignore[misc]
         self.levels = dict(levels)
         self.local: dict[int, Callable[[bool], None]] = {}
         """Outputs that stay in this process."""
+        self.low: int | None = None
+        """The output that the bench was told to be low before this factory existed."""
         self._changed = changed
 
     def output(self, number: int, level: bool) -> None:
         """An output pin got this level."""
+        if number == self.low:
+            self.low = None
+            if not level:
+                return
         local = self.local.get(number)
         if local is not None:
             local(level)
