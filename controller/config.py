@@ -27,7 +27,7 @@ from controller.config_checks import (
     check_shapes,
     check_whole,
 )
-from controller.config_lines import scan
+from controller.config_lines import line_of, scan
 from controller.config_model import BackendTable, ConfigFile, EvseTable
 from controller.config_report import Finding, Where, as_dict, from_validation, render
 from controller.core.installation import (
@@ -96,9 +96,8 @@ def check(path: str | Path) -> Verdict:
         check_whole(config, checked)
         if not checked.problems:
             installation = _installation(config, source, checked)
-    order = {path: number for number, path in enumerate(where.lines)}
     found = _once(checked.problems)
-    found.sort(key=lambda finding: order.get(finding.path, order.get(finding.path[:2], -1)))
+    found.sort(key=lambda finding: line_of(where.lines, finding.path))
     return Verdict(
         where=where,
         problems=tuple(found),

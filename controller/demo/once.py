@@ -20,6 +20,8 @@ from controller.demo.csms import Card, Csms
 from controller.demo.setup import CARD, DemoSetup, free_port
 
 LIMIT_S = 28.0
+READY_S = 0.1
+"""the vehicle asks for power so soon that charging begins before the first sample"""
 CARD_ABSENT_S = 2.2
 """the reader takes the same card again only after it was away for 2 s"""
 
@@ -62,6 +64,7 @@ async def _charge(protocol: str) -> dict[str, Any]:
             web_port=None,
             sample_interval_s=1,
             protocol=protocol,
+            lock=False,
         )
         log = Path(directory) / "run.log"
         with log.open("wb") as output:
@@ -102,7 +105,7 @@ async def _drive(
         return [p["status"] for _, p in csms.calls("StatusNotification") if p["connectorId"] == 1]
 
     await until(lambda: statuses()[-1:] == ["Available"], "Available")
-    await asyncio.to_thread(bench.plug)
+    await asyncio.to_thread(bench.plug, 1, ready_after=READY_S)
     await until(lambda: statuses()[-1:] == ["Preparing"], "Preparing")
     await asyncio.to_thread(bench.tap, CARD)
     tapped = time.monotonic()

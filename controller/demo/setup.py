@@ -34,6 +34,7 @@ class DemoSetup:
     web_port: int | None
     sample_interval_s: int
     protocol: str = "ocpp1.6"
+    lock: bool = True
 
     @property
     def config(self) -> Path:
@@ -64,7 +65,7 @@ pilot = "sim"
 contactor = "sim"
 meter = "sim"
 rcd = "sim"
-lock = "sim"
+lock = "{"sim" if self.lock else "none"}"
 
 [rfid]
 driver = "sim"

@@ -79,6 +79,16 @@ listen = "0.0.0.0:9180"
     assert found[8].endswith('did you mean "127.0.0.1:9180"?')
 
 
+def test_problems_inside_an_inline_table_stand_where_it_stands(tmp_path: Path) -> None:
+    text = MINIMAL.replace(
+        'contactor = "sim"',
+        'max_current = 0\ncontactor = "sim"\nrcd = { driver = "x" }\nphases = 2',
+    )
+    numbers = [int(line.split(":")[1]) for line in problems(tmp_path, text)]
+    assert len(numbers) == 3
+    assert numbers == sorted(numbers)
+
+
 def test_the_least_file_is_good_and_complete(tmp_path: Path) -> None:
     loaded = config.load(write(tmp_path, MINIMAL))
     assert loaded.state_dir == str(tmp_path / "state")
