@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 USAGE = "usage: python -m controller.app --installation FILE"
-PAGE_AFTER_S = 1.0
-"""The page waits for the first registration, but never longer than this."""
+BOOT_WAIT_S = 1.0
+"""Hardware and page wait for the first registration, but never longer than this."""
+BOOT_LOOK_S = 0.02
 
 
 def main(argv: list[str]) -> int:
@@ -48,6 +49,7 @@ def main(argv: list[str]) -> int:
     if len(argv) != 2 or argv[0] != "--installation":
         print(USAGE, file=sys.stderr)
         return 2
+    gc.disable()  # until the boot message is out
     try:
         data = json.loads(Path(argv[1]).read_bytes())
         installation = Installation.from_dict(data)
@@ -94,13 +96,11 @@ async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, station.stop)
     world = hardware.world(station, backend)
-    page = asyncio.create_task(_page(installation, station, backend))
-    gc.collect()
-    gc.freeze()  # what start-up made lives as long as the process
+    later = asyncio.create_task(_later(installation, hardware, station, backend))
     try:
         return await station.run()
     finally:
-        for task in (page, world):
+        for task in (later, world):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -140,14 +140,23 @@ def _backend(
     return adapter
 
 
-async def _page(installation: Installation, station: Station, backend: Backend) -> None:
-    """Serve the page, after the boot message is out: its library is the largest import of all."""
-    if not installation.web_listen:
-        return
-    for _ in range(round(PAGE_AFTER_S / 0.05)):
+async def _later(
+    installation: Installation, hardware: Hardware, station: Station, backend: Backend
+) -> None:
+    """What waits for the boot message: meters and reader, and the page, whose library is the largest of all."""
+    for _ in range(round(BOOT_WAIT_S / BOOT_LOOK_S)):
         if backend.connected or installation.backend is None:
             break
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(BOOT_LOOK_S)
+    hardware.may_open.set()
+    gc.collect()
+    gc.freeze()  # what start-up made lives as long as the process
+    gc.enable()
+    if installation.web_listen:
+        await _page(installation, station)
+
+
+async def _page(installation: Installation, station: Station) -> None:
     from controller.web.server import WebServer
 
     bench = installation.bench

@@ -30,6 +30,8 @@ class Hardware:
         self._virtual: Wires | None = None
         self._real: Wires | None = None
         self._lock = asyncio.Lock()
+        self.may_open = asyncio.Event()
+        """Until it is set nothing is loaded that would delay the boot message."""
         self.meters: dict[int, Meter] = {
             evse.id: LateMeter(self, evse.meter, evse.id)
             for evse in installation.evses
@@ -41,6 +43,7 @@ class Hardware:
 
     async def open(self, part: str, table: Mapping[str, Any], evse: int) -> Any:
         """Open one driver, off the event loop. Raises HalPermanentError with what is wrong."""
+        await self.may_open.wait()
         async with self._lock:
             return await asyncio.to_thread(self._open, part, table, evse)
 

@@ -6,10 +6,14 @@ of the time until a small process does something. MODULE has `main(arguments)`, 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
 
 if __name__ == "__main__":
     sys.path[:] = sys.argv[1].split(os.pathsep)
-    sys.exit(import_module(sys.argv[2]).main(sys.argv[3:]))
+    gc.disable()  # what is loaded does not become garbage
+    main = import_module(sys.argv[2]).main
+    gc.enable()
+    sys.exit(main(sys.argv[3:]))

@@ -61,6 +61,7 @@ def main(argv: list[str]) -> int:
         print(USAGE, file=sys.stderr)
         return 2
     ending = _Ending()
+    gc.disable()  # until everything is loaded
     try:
         data = json.loads(Path(argv[1]).read_bytes())
         bench = open_coils(data)
@@ -119,6 +120,7 @@ def _run(
     ending.loop = loop
     gc.collect()
     gc.freeze()
+    gc.enable()
     refused = become_real_time()  # not before: loading must not starve the others
     if refused:
         logger.warning("not permitted: %s; under load the guard may react late", ", ".join(refused))

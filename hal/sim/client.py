@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hal.sim.hello import bench_socket, compose_hello, dial, welcomed
-from hal.sim.wires import EvseWires, VirtualWires
+from hal.sim.virtual_wires import VirtualWires
 
 if TYPE_CHECKING:
     import asyncio  # the guard opens wires too and must stay small
@@ -61,6 +61,8 @@ class _Connection:
         *,
         claimed: bool = False,
     ) -> None:
+        from hal.sim.wires import EvseWires  # with gpiozero, which the station does without
+
         self._sock = sock
         self._gone = False
         self._hung_up = False

@@ -11,11 +11,9 @@ from typing import Any
 from gpiozero.exc import PinSetInput  # type: ignore[import-untyped,unused-ignore]
 from gpiozero.pins.mock import MockFactory, MockPin  # type: ignore[import-untyped,unused-ignore]
 
-from hal.errors import WireMissing
 from hal.sim.circuit_file import CircuitFile
 from hal.sim.pwm_tree import PwmView
 from hal.sim.spi_stub import Board, SpiStub
-from hal.wires import SpiDevice
 
 OutputChanged = Callable[[int, bool, int], None]
 """Pin number, level, CLOCK_MONOTONIC ns."""
@@ -155,46 +153,3 @@ class EvseWires:
         self.factory.close()
         self._pwm.close()
         self._circuit.close()
-
-
-class VirtualWires:
-    """The wires of all EVSEs; the connection to the bench lives in `client`."""
-
-    def __init__(
-        self, evses: Mapping[int, EvseWires], serial: Mapping[str, str], hang_up: Callable[[], None]
-    ) -> None:
-        self._evses = dict(evses)
-        self._serial = dict(serial)
-        self._hang_up = hang_up
-
-    def evse(self, evse: int) -> EvseWires:
-        """The wires of one EVSE."""
-        try:
-            return self._evses[evse]
-        except KeyError:
-            raise WireMissing(f"the virtual world has no EVSE {evse}") from None
-
-    def pin_factory(self, evse: int) -> Any:
-        """The gpiozero pin factory of this EVSE's header."""
-        return self.evse(evse).factory
-
-    def pwm_root(self, evse: int) -> Path:
-        """Directory that holds this EVSE's pwmchipN."""
-        return self.evse(evse).pwm_root
-
-    def spi(self, evse: int, bus: int, device: int, max_hz: int) -> SpiDevice:
-        """The ADC of the pilot front end."""
-        return self.evse(evse).spi
-
-    def serial_port(self, evse: int, part: str, port: str) -> str:
-        """The bench's pty for `part` of this EVSE."""
-        try:
-            return self._serial[f"{part}:{evse}"]
-        except KeyError:
-            raise WireMissing(f"the virtual world has no {part} for EVSE {evse}") from None
-
-    def close(self) -> None:
-        """Release all pins and hang up."""
-        for evse in self._evses.values():
-            evse.close()
-        self._hang_up()

@@ -12,7 +12,7 @@ import pytest
     ("module", "forbidden"),
     [
         ("hal.sim.hello", {"asyncio", "gpiozero", "ctypes", "logging"}),
-        ("hal.sim.client", {"asyncio", "aiohttp", "pymodbus", "serial", "ssl"}),
+        ("hal.sim.client", {"gpiozero", "asyncio", "aiohttp", "pymodbus", "serial", "ssl"}),
         ("hal.sim.process", {"asyncio", "aiohttp", "pymodbus", "gpiozero"}),
         ("hal.sim.runtime", {"aiohttp", "pymodbus", "gpiozero", "tomllib"}),
     ],
