@@ -18,6 +18,7 @@ from controller.core.model import (
     ChargingState,
     EvseFault,
     IdToken,
+    IdTokenType,
     MeterSample,
     MeterValuesTaken,
     ReadingContext,
@@ -238,6 +239,11 @@ def test_id_tag_info(data: Any, status: AuthorizationStatus, group: str | None) 
 @pytest.mark.parametrize("data", [None, {}, [], "Accepted", {"status": 1}, {"status": "NoCredit"}])
 def test_an_id_tag_info_that_cannot_be_understood(data: Any) -> None:
     assert translate.id_token_info(data) is None
+
+
+def test_a_charge_without_authorization_has_an_id_tag_too() -> None:
+    assert translate.id_tag(IdToken("", IdTokenType.NO_AUTHORIZATION)) == "FREE"
+    assert translate.id_tag(IdToken("x" * 21)) == "x" * 20
 
 
 def test_values_that_16_has_no_word_for_are_left_out() -> None:

@@ -36,6 +36,8 @@ from controller.ocpp.wire_time import format_time, parse_time
 Payload = dict[str, Any]
 
 ID_TAG_LENGTH = 20
+NOBODY = "FREE"
+"""idTag of a charge without authorization; the default of `free_id_tag`."""
 MREC_VENDOR = "https://chargex.inl.gov"
 DISCONNECTED = "EV side disconnected"
 
@@ -310,8 +312,8 @@ def whole_wh(wh: float) -> int:
 
 
 def id_tag(token: IdToken) -> str:
-    """The idTag; what is longer than 1.6 can carry is cut."""
-    return token.value[:ID_TAG_LENGTH]
+    """The idTag, never empty: 1.6 has no word for nobody. What is longer than it can carry is cut."""
+    return token.value[:ID_TAG_LENGTH] or NOBODY
 
 
 # --- their answers ------------------------------------------------------------------------------
