@@ -25,6 +25,7 @@ class GuardJoined:
     guard remembers it. `used`: this plug-in already had its chance (transaction or time-out).
     `reset`: the reason of a Reset that the station was about to do. `orderly`: the station before
     this one was told to stop. `contactor_opened_ns`: CLOCK_MONOTONIC, 0 = not known.
+    `offered`: the guard permits current to this plug-in.
     """
 
     guard_id: str
@@ -36,6 +37,7 @@ class GuardJoined:
     used: bool = False
     reset: StopReason | None = None
     orderly: bool = False
+    offered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,13 @@ class ContactorSeen:
 
     closed: bool
     at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferSeen:
+    """The guard permits current to this plug-in."""
+
+    plug_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +165,7 @@ Fact = (
     GuardJoined
     | PlugSeen
     | ContactorSeen
+    | OfferSeen
     | CardPresented
     | AuthorizationDecided
     | Granted

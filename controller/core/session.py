@@ -36,6 +36,7 @@ from controller.core.facts import (
     GroupLearnt,
     GuardJoined,
     Moment,
+    OfferSeen,
     PlugSeen,
     RemoteStartAsked,
     StopAsked,
@@ -83,6 +84,8 @@ class EvseSession(SessionBase):
             case ContactorSeen():
                 self._contactor_closed, self._opened_ns = fact.closed, fact.at_ns
                 return []
+            case OfferSeen():
+                return self._offer_seen(fact.plug_id)
             case CardPresented():
                 return self._card(fact.id_token, now)
             case AuthorizationDecided():
@@ -172,11 +175,19 @@ class EvseSession(SessionBase):
             if was is not None:
                 self.grant = None
             self._used = fact.used and fact.plug_id is not None
-            return []
+            if fact.plug_id is None or not (fact.offered or fact.contactor_closed):
+                return []
+            return self._offer_seen(fact.plug_id)
         self._used = True
         if self._ending is not None:
             return []
         return self._go_on_or_end(self.transaction, fact, now)
+
+    def _offer_seen(self, plug_id: int) -> Commands:
+        """Power that no running transaction accounts for must not flow (DESIGN §1.5)."""
+        if self.transaction is not None and self._ending is None:
+            return []
+        return [Withdraw(plug_id=plug_id, why="no transaction")]
 
     def _go_on_or_end(self, running: Transaction, fact: GuardJoined, now: Moment) -> Commands:
         if running.stop_asked_at is not None and running.stop_reason is not None:

@@ -104,6 +104,9 @@ class GuardFeed:
         closed = evse.contactor_closed or evse.contactor_commanded
         if closed != actor.session.contactor_closed:
             actor.tell(facts.ContactorSeen(closed=closed, at_ns=at_ns))
+        running = actor.session.transaction is not None and not actor.session.ending
+        if plug_id is not None and evse.offered_amps > 0 and not running:
+            actor.tell(facts.OfferSeen(plug_id=plug_id))
 
     def _utc_of(self, at_ns: int) -> datetime:
         return self._station.clock.utc() - timedelta(

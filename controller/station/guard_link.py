@@ -54,6 +54,7 @@ class GuardSocket:
         self._caught_up = False
         self._snapshot: Snapshot | None = None
         self._offers: dict[int, Offer] = {}
+        self._withdrawn: dict[int, Withdraw] = {}
         self._raised: dict[tuple[int, str], RaiseFault] = {}
         self._up: asyncio.Queue[Fact | Snapshot] = asyncio.Queue()
         self._lost_ns: int | None = None
@@ -84,12 +85,15 @@ class GuardSocket:
         """Permit this plug-in; sent at once and then every second."""
         offer = Offer(evse=evse, plug_id=plug_id, max_amps=max_amps, phases=phases)
         self._offers[evse] = offer
+        self._withdrawn.pop(evse, None)
         self._send(offer)
 
     def withdraw(self, evse: int, plug_id: int, why: str = "") -> None:
-        """End the permission."""
+        """End the permission; told again to the same guard when its socket comes back."""
         self._offers.pop(evse, None)
-        self._send(Withdraw(evse=evse, plug_id=plug_id, why=why))
+        message = Withdraw(evse=evse, plug_id=plug_id, why=why)
+        self._withdrawn[evse] = message
+        self._send(message)
 
     def raise_fault(self, evse: int, name: str, detail: str = "") -> None:
         """Tell a fault only the station sees; repeated to each new guard until its cause is gone."""
@@ -155,6 +159,7 @@ class GuardSocket:
         if welcome.guard_id != self.guard_id:
             self._seen_n, self._snapshot = 0, None
             self._offers.clear()
+            self._withdrawn.clear()
         self._welcome, self._writer = welcome, writer
         self._caught_up = False
         if self._lost_ns is not None:
@@ -164,6 +169,8 @@ class GuardSocket:
         self._send(FactsSince(n=self._seen_n))
         for fault in self._raised.values():
             self._send(fault)
+        for withdrawn in self._withdrawn.values():
+            self._send(withdrawn)
         for offer in self._offers.values():
             self._send(offer)
         # Facts that fell out of the ring will never come.

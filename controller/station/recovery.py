@@ -99,6 +99,7 @@ class Recovery:
             used=used,
             reset=self._reset,
             orderly=self._orderly,
+            offered=evse.offered_amps > 0,
         )
 
     def done(self) -> None:

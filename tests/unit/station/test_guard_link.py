@@ -231,3 +231,32 @@ async def test_a_line_that_is_no_message_ends_the_connection_not_the_link(guard:
         await station.until(lambda: not station.link.connected)
         await station.pass_time(0.3)
         await station.until(lambda: station.link.connected)
+
+
+async def test_a_withdrawal_reaches_the_guard_also_when_its_socket_was_down(guard: Guard) -> None:
+    """Otherwise the guard goes on with its hold offer for minutes (DESIGN §1.2)."""
+    async with Station(guard.path) as station:
+        await station.until(lambda: station.up)
+        station.link.offer(1, 7, 16.0, 1)
+        await station.until(lambda: guard.of(Offer))
+        guard.hang_up()
+        guard.got.clear()
+        await station.until(lambda: not station.link.connected)
+        station.link.withdraw(1, 7, "Local")
+        await station.until(lambda: guard.of(Withdraw), step_s=0.05)
+        assert guard.of(Withdraw) == [Withdraw(evse=1, plug_id=7, why="Local")]
+        await station.pass_time(1.0)
+        assert guard.of(Offer) == []
+
+
+async def test_a_new_offer_ends_the_withdrawal_before_it(guard: Guard) -> None:
+    async with Station(guard.path) as station:
+        await station.until(lambda: station.up)
+        station.link.withdraw(1, 7, "Local")
+        station.link.offer(1, 7, 16.0, 1)
+        await station.until(lambda: guard.of(Offer))
+        guard.hang_up()
+        guard.got.clear()
+        await station.until(lambda: not station.link.connected)
+        await station.until(lambda: guard.of(Offer), step_s=0.05)
+        assert guard.of(Withdraw) == []
