@@ -42,9 +42,14 @@ class BeginTransaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeTransaction:
-    """Commit what changed in the open transaction: its plug-in, its group, that its end was asked for."""
+    """Commit what changed in the open transaction: its plug-in, its group, that its end was asked for.
+
+    `vital`: nothing after it happens before it is stored. Otherwise the charge goes on, and can be
+    stopped, with the disk full; it is stored with the next moment of life.
+    """
 
     transaction: Transaction
+    vital: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

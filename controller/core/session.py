@@ -392,7 +392,7 @@ class EvseSession(SessionBase):
         if self.transaction.group is not None:
             return []
         self.transaction = replace(self.transaction, group=fact.group)
-        return [ChangeTransaction(transaction=self.transaction)]
+        return [ChangeTransaction(transaction=self.transaction, vital=False)]
 
     # --- the transaction --------------------------------------------------------------------------
 

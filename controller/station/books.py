@@ -22,13 +22,22 @@ class Books:
     """Of one EVSE."""
 
     def __init__(
-        self, evse: int, store: StationStore, sampler: Sampler, clock: Clock, around: Surroundings
+        self,
+        evse: int,
+        store: StationStore,
+        sampler: Sampler,
+        clock: Clock,
+        around: Surroundings,
+        pause: Callable[[], None],
     ) -> None:
+        """`pause` ends what is offered: while a write is repeated nobody can stop the charge."""
         self._evse = evse
         self._store = store
         self._sampler = sampler
         self._clock = clock
         self._around = around
+        self._pause = pause
+        self._unsaved = False
 
     async def begin(self, transaction: Transaction) -> bool:
         """Commit the start and its report; False = not stored, so it must not happen."""
@@ -57,6 +66,23 @@ class Books:
         self._sampler.begin(transaction, self._clock.monotonic_ns() / 1e9)
         self._around.reports_waiting()
         return True
+
+    async def change(self, transaction: Transaction, *, vital: bool) -> None:
+        """Commit what changed; what is not vital waits for the next moment of life."""
+        attempts = None if vital else 1
+        self._unsaved = not await self.until_stored(
+            lambda: self._store.transactions.change(transaction), attempts
+        )
+
+    async def life(self, running: Transaction) -> None:
+        """The last moment of life, for recovery; and what could not be stored before."""
+        if self._unsaved:
+            await self.change(running, vital=False)
+        wh = running.last_meter_wh if running.last_meter_wh is not None else running.meter_start_wh
+        await self.until_stored(
+            lambda: self._store.transactions.alive(self._evse, running.id, self._clock.utc(), wh),
+            attempts=1,
+        )
 
     async def end(self, command: EndTransaction, last_known_wh: float | None) -> None:
         """Commit the end and its report, however long that takes."""
@@ -90,7 +116,7 @@ class Books:
 
     async def until_stored(
         self, write: Callable[[], Awaitable[None]], attempts: int | None = None
-    ) -> None:
+    ) -> bool:
         """Nothing else happens on this EVSE before it is stored: a fact must not be lost."""
         tried = 0
         while True:
@@ -100,7 +126,8 @@ class Books:
                 tried += 1
                 _log.error("evse=%d not stored: %s", self._evse, error)
                 if tried == attempts:
-                    return
+                    return False
+                self._pause()
                 await self._clock.sleep(STORE_RETRY_S)
             else:
-                return
+                return True

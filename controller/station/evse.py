@@ -103,7 +103,8 @@ class EvseActor:
         self._clock = clock
         self._around = around
         self._tasks = tasks
-        self._books = Books(evse.id, store, sampler, clock, around)
+        self._books = Books(evse.id, store, sampler, clock, around, self._pause)
+        self._permitted: int | None = None
         self._inputs: deque[Input] = deque()
         self._wake = asyncio.Event()
         self._snapshot: EvseSnapshot | None = None
@@ -270,12 +271,8 @@ class EvseActor:
         await self.store_life(running)
 
     async def store_life(self, running: Transaction) -> None:
-        """The last moment of life, for recovery."""
-        wh = running.last_meter_wh if running.last_meter_wh is not None else running.meter_start_wh
-        try:
-            await self._store.transactions.alive(self.id, running.id, self._clock.utc(), wh)
-        except Exception as error:  # noqa: BLE001 - the next minute tries again
-            _log.error("evse=%d life not stored: %s", self.id, error)
+        """The last moment of life, for recovery; when it cannot be stored the next minute tries again."""
+        await self._books.life(running)
 
     def _samples(self) -> None:
         running = None if self.session.ending else self.session.transaction
@@ -312,17 +309,18 @@ class EvseActor:
             case BeginTransaction():
                 return await self._books.begin(command.transaction)
             case ChangeTransaction():
-                await self._books.until_stored(
-                    lambda: self._store.transactions.change(command.transaction)
-                )
+                await self._books.change(command.transaction, vital=command.vital)
             case EndTransaction():
                 await self._books.end(command, self._last_known_wh)
             case Permit():
                 amps = self._around.granted_amps(self.id)
+                self._permitted = command.plug_id
                 self._guard.offer(self.id, command.plug_id, amps, self.installation.phases)
             case Pause():
-                self._guard.offer(self.id, command.plug_id, 0.0, self.installation.phases)
+                self._permitted = command.plug_id
+                self._pause()
             case Withdraw():
+                self._permitted = None
                 self._guard.withdraw(self.id, command.plug_id, command.why)
             case LockConnector():
                 if self.installation.lock is not None:
@@ -336,6 +334,11 @@ class EvseActor:
                     lambda: self._store.values.put(f"used/{self.id}", mark), attempts=1
                 )
         return True
+
+    def _pause(self) -> None:
+        if self._permitted is not None:
+            self._guard.offer(self.id, self._permitted, 0.0, self.installation.phases)
+        self._permitted = None
 
     async def _authorize(self, command: AskAuthorization) -> None:
         decision = await self._around.decide(command.id_token, self.session.rules.mode)

@@ -5,8 +5,27 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from controller.core.model import SessionPhase
+from controller.core.model import (
+    AuthorizationStatus,
+    IdToken,
+    IdTokenInfo,
+    SessionPhase,
+    TransactionEnded,
+)
 from tests.unit.station.fakes import World
+
+
+async def fill_disk(world: World, table: str = "transactions", verb: str = "UPDATE") -> None:
+    await world.store.database.write(
+        lambda c: c.execute(
+            f"CREATE TRIGGER full_{table} BEFORE {verb} ON {table} "
+            "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    )
+
+
+async def empty_disk(world: World, table: str = "transactions") -> None:
+    await world.store.database.write(lambda c: c.execute(f"DROP TRIGGER full_{table}"))
 
 
 async def test_an_offer_without_a_transaction_is_withdrawn(tmp_path: Path) -> None:
@@ -46,3 +65,51 @@ async def test_a_forgotten_transaction_does_not_go_on_charging(tmp_path: Path) -
         assert world.guard.offers() == []
         assert not world.guard.evses[1].contactor_closed
         assert world.view().phase is not SessionPhase.TRANSACTION
+
+
+async def test_a_full_disk_does_not_keep_a_charge_from_being_stopped(tmp_path: Path) -> None:
+    """The group that the answer to the start told cannot be stored; the driver's card still stops."""
+    async with World(tmp_path) as world:
+        await world.charge(10)
+        transaction_id = world.view().transaction_id
+        assert transaction_id is not None
+        await fill_disk(world)
+        group = IdTokenInfo(status=AuthorizationStatus.ACCEPTED, group=IdToken("FAMILY"))
+        await world.station.control.start_answered(transaction_id, group)
+        await world.advance(5)
+        assert world.view().contactor_closed
+        await world.tap()
+        assert not world.view().contactor_closed
+        await empty_disk(world)
+        await world.advance(3)
+        assert isinstance((await world.reports())[-1], TransactionEnded)
+
+
+async def test_a_group_that_could_not_be_stored_is_stored_later(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await world.charge(10)
+        transaction_id = world.view().transaction_id
+        assert transaction_id is not None
+        await fill_disk(world)
+        group = IdTokenInfo(status=AuthorizationStatus.ACCEPTED, group=IdToken("FAMILY"))
+        await world.station.control.start_answered(transaction_id, group)
+        await world.advance(1)
+        await empty_disk(world)
+        await world.advance(60)
+        assert (await world.store.transactions.open_transactions())[1].group == IdToken("FAMILY")
+
+
+async def test_what_is_repeated_until_stored_pauses_what_is_offered(tmp_path: Path) -> None:
+    """While an EVSE waits for its disk nobody could stop the charge."""
+    async with World(tmp_path) as world:
+        await world.charge(10)
+        await fill_disk(world)
+        actor = world.station.actors[1]
+        running = actor.session.transaction
+        assert running is not None
+        change = asyncio.ensure_future(actor._books.change(running, vital=True))
+        await world.settle()
+        assert world.guard.offers()[-1] == (7, 0.0)
+        await empty_disk(world)
+        await world.advance(2)
+        await change
