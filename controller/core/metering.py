@@ -103,6 +103,10 @@ class RegisterJudge:
         self._falls = 0
         self._last_seen_wh: float | None = None
 
+    def expect(self, energy_wh: float, at_ns: int) -> None:
+        """The register of an open transaction as it was kept; nobody has seen the meter since."""
+        self._wh, self._at_ns = energy_wh, at_ns
+
     def judge(self, reading: MeterReading, *, in_transaction: bool) -> Judgement:
         """One new poll. Only GOOD and METER_CHANGED values may be used."""
         wh, believed, seen = reading.energy_wh, self._wh, self._last_seen_wh

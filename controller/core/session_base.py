@@ -19,6 +19,7 @@ from controller.core.commands import (
     Withdraw,
 )
 from controller.core.facts import Moment
+from controller.core.metering import BACKWARDS_TOLERANCE_WH
 from controller.core.model import IdToken, SessionPhase, StopReason, Transaction
 from controller.core.session_state import SETTLE_S, Asked, Ending, Grant, SessionRules
 
@@ -213,9 +214,11 @@ class SessionBase:
         running, ending = self.transaction, self._ending
         if running is None or ending is None:
             return []
-        last = (
-            running.last_meter_wh if running.last_meter_wh is not None else running.meter_start_wh
-        )
+        known = running.last_meter_wh
+        last = running.meter_start_wh if known is None else max(known, running.meter_start_wh)
+        if energy_wh is not None:
+            # Less than was delivered already cannot be the end, whatever the meter says.
+            energy_wh = max(energy_wh, last) if energy_wh >= last - BACKWARDS_TOLERANCE_WH else None
         ended = replace(
             running,
             ended_at=max(ending.at, running.started_at),

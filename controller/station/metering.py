@@ -74,6 +74,11 @@ class MeterPoller:
         self.in_transaction: Callable[[], bool] = lambda: False
         self.interval_s = SLOW_S
 
+    def expect(self, energy_wh: float, unseen_s: float) -> None:
+        """An open transaction: the register `unseen_s` ago; anything lower is not believed."""
+        unseen_ns = int(unseen_s * SECOND_NS)
+        self._judge.expect(energy_wh, self._clock.monotonic_ns() - unseen_ns)
+
     @property
     def trusted(self) -> MeterReading | None:
         """The newest believed reading; None = none yet, or the meter is lost."""

@@ -14,7 +14,7 @@ from controller.core.guard_messages import EvseSnapshot, FactKind
 from controller.core.guard_messages import Fact as GuardFact
 from controller.core.model import BootReason, ResetKind, StopReason, Transaction
 from controller.ports import GuardLink
-from controller.station.evse import EvseActor
+from controller.station.evse import LIFE_S, EvseActor
 from controller.station.stores import StationStore
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ _STOPPED = "restart/stopped"
 """Boot id under which the station was told to stop."""
 _BOOT = "restart/boot"
 """Boot id under which the station ran last."""
+MARGIN_S = 60.0
+"""A moment of life that came late, and the normal end after the guard's hold offer."""
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -67,6 +69,16 @@ class Recovery:
             self.boot_reason = BootReason.WATCHDOG
         for name, value in ((_RESET, None), (_STOPPED, None), (_BOOT, boot_id)):
             await values.put(name, value)
+
+    def register(self, running: Transaction, hold_s: float) -> tuple[float, float]:
+        """The last register kept of an open transaction, and for how many seconds energy may have
+        flowed since. The host's clock may be wrong after a boot, so it cannot shorten that time.
+        """
+        known = running.last_meter_wh
+        wh = running.meter_start_wh if known is None else max(known, running.meter_start_wh)
+        seen_at = running.last_seen_at or running.started_at
+        passed_s = (self._clock.utc() - seen_at).total_seconds()
+        return wh, max(passed_s, LIFE_S + hold_s + MARGIN_S)
 
     async def joined(
         self,

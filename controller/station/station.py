@@ -323,6 +323,9 @@ class Station:
             # 40 % above the rating: enough for tolerance and over-voltage, too little for a jump.
             most_w = evse.max_amps * evse.phases * site.voltage_v * 1.4
             poller = MeterPoller(evse.id, meter, self.clock, most_w)
+            running = self.recovery.transactions.get(evse.id)
+            if running is not None:
+                poller.expect(*self.recovery.register(running, self.installation.charging.hold_s))
         actor = EvseActor(
             evse=evse,
             rules=session_rules(self.settings, self.installation, evse),

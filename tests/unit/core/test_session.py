@@ -675,3 +675,21 @@ def test_a_stop_without_a_transaction_takes_the_permission_back() -> None:
     walk.answer()
     walk.stop(StopReason.SOFT_RESET)
     assert walk.session.phase is SessionPhase.IDLE
+
+
+def test_an_end_below_what_was_measured_is_the_last_good_value() -> None:
+    walk = Walk()
+    walk.charge()
+    walk.feed(facts.EnergyMeasured(energy_wh=1200.0))
+    walk.tap()
+    ended = walk.settle(0.0)
+    assert ended.energy_wh is None
+    assert (ended.transaction.meter_stop_wh, ended.transaction.estimated) == (1200.0, True)
+
+
+def test_an_end_that_is_lower_by_rounding_is_not_estimated() -> None:
+    walk = Walk()
+    walk.charge()
+    walk.tap()
+    ended = walk.settle(999.8)
+    assert (ended.transaction.meter_stop_wh, ended.transaction.estimated) == (1000.0, False)

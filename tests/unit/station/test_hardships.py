@@ -12,7 +12,7 @@ from controller.core.model import (
     SessionPhase,
     TransactionEnded,
 )
-from tests.unit.station.fakes import World
+from tests.unit.station.fakes import FakeGuard, World
 
 
 async def fill_disk(world: World, table: str = "transactions", verb: str = "UPDATE") -> None:
@@ -113,3 +113,35 @@ async def test_what_is_repeated_until_stored_pauses_what_is_offered(tmp_path: Pa
         await empty_disk(world)
         await world.advance(2)
         await change
+
+
+async def test_a_register_that_fell_during_a_power_cut_does_not_bill_nothing(
+    tmp_path: Path,
+) -> None:
+    """DESIGN §5: the last good value, marked as estimated, with the fault."""
+    async with World(tmp_path) as world:
+        await world.charge(150)
+        stored = (await world.store.transactions.open_transactions())[1].last_meter_wh
+        world.meters[1].energy_wh = 0.0
+        guard = FakeGuard(world.clock, 1, guard_id="g2")
+        await world.restart(guard)
+        await world.advance(32)
+        ended = (await world.reports())[-1]
+        assert isinstance(ended, TransactionEnded)
+        assert (ended.meter_wh, ended.estimated) == (stored, True)
+        assert ("raise", 1, "meter_backwards") in guard.sent
+
+
+async def test_energy_that_the_guard_held_on_alone_is_billed(tmp_path: Path) -> None:
+    """The station was away for the whole time of the hold offer."""
+    async with World(tmp_path) as world:
+        await world.charge(50)
+        await world.kill()
+        world.clock.now_ns += 600_000_000_000
+        world.meters[1].pass_time()
+        world.guard._queue = asyncio.Queue()
+        await world.start()
+        await world.tap()
+        await world.advance(2)
+        ended = (await world.reports())[-1]
+        assert (ended.meter_wh, ended.estimated) == (world.meters[1].energy_wh, False)
