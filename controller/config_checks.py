@@ -321,6 +321,8 @@ def drives_contactor(table: Mapping[str, Any]) -> bool:
 def _check_first_boot(config: ConfigFile, checked: Checked) -> None:
     if not config.ocpp16 and not config.ocpp201:
         return
+    from controller.core.settings_list import first_boot_problem
+
     known16, known2 = _standard_names()
     for table, values, known, shaped in (
         ("ocpp16", config.ocpp16, known16, _any_key),
@@ -342,6 +344,8 @@ def _check_first_boot(config: ConfigFile, checked: Checked) -> None:
                         hint=nearest(plain, known.values()),
                     )
                 )
+            elif problem := first_boot_problem(name, value):
+                checked.problems.append(Finding(path=(table, name), value=value, text=problem))
 
 
 def _any_key(name: str) -> Any:

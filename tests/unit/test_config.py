@@ -89,6 +89,22 @@ def test_problems_inside_an_inline_table_stand_where_it_stands(tmp_path: Path) -
     assert numbers == sorted(numbers)
 
 
+def test_first_boot_values_of_standard_keys_are_checked(tmp_path: Path) -> None:
+    text = (
+        MINIMAL
+        + """[ocpp16]
+MeterValueSampleInterval = "abc"
+HeartbeatInterval = "86400"
+LocalPreAuthorize = "perhaps"
+AnythingElse = "abc"
+"""
+    )
+    found = problems(tmp_path, text)
+    assert len(found) == 2
+    assert '[ocpp16] MeterValueSampleInterval = "abc": must be a whole number' in found[0]
+    assert '[ocpp16] LocalPreAuthorize = "perhaps": must be true or false' in found[1]
+
+
 def test_the_least_file_is_good_and_complete(tmp_path: Path) -> None:
     loaded = config.load(write(tmp_path, MINIMAL))
     assert loaded.state_dir == str(tmp_path / "state")
