@@ -52,7 +52,11 @@ _MS = 1_000_000
 _S = 1_000_000_000
 GRACE_NS = 6 * _S
 FAULT_F_NS = 310 * _MS
-WAKE_F_NS = 3500 * _MS
+WAKE_PULSES = 5
+WAKE_PULSE_NS = 700 * _MS
+"""3.5 s of state F, in pulses shorter than a change of vehicles takes: between them the cable is looked at."""
+GLIMPSE_NS = 1 * _S
+"""The longest look; three equal windows end it."""
 WAKE_AFTER_NS = 30 * _S
 
 EvseMessage = Offer | Withdraw | RaiseFault | ClearFault | Lock | Unlock | SelfTestNow
@@ -100,6 +104,8 @@ class EvseGuard:
         self._grace_until_ns: int | None = None
         self._f_until_ns = 0
         self._f_length_ns = FAULT_F_NS
+        self._wake_pulses = 0
+        self._glimpse_until_ns: int | None = None
         self._asked = False
         self._wake_armed = True
         self._waiting_since_ns = 0
@@ -249,19 +255,50 @@ class EvseGuard:
     # --- pilot ------------------------------------------------------------------------------------
 
     def _look_at_pilot(self, i: GuardInputs, now_ns: int) -> None:
+        pilot = self._pilot
         if self.machine.state is CpState.F:
-            if now_ns < self._f_until_ns:
+            if not self._f_is_over(i, now_ns):
                 return
             self._feed(PilotEvent.F_OVER)
-            self._pilot.resume(now_ns)
-            self._feed(_SEEN[self._pilot.level])
-        elif i.fresh and self._pilot.take(i.reading, self.machine.state in PWM_STATES, now_ns):
-            self._feed(_SEEN[self._pilot.level])
+            self._feed(_SEEN[pilot.level])
             self._follow_plug(now_ns)
-        self._pilot.check_faults(now_ns)
+        elif i.fresh:
+            if pilot.take(i.reading, self.machine.state in PWM_STATES, now_ns):
+                self._feed(_SEEN[pilot.level])
+            self._follow_plug(now_ns)
+        pilot.check_faults(now_ns)
+
+    def _f_is_over(self, i: GuardInputs, now_ns: int) -> bool:
+        """State F of a fault ends once; that of a wake-up pauses to see whether the vehicle is still there."""
+        pilot = self._pilot
+        if now_ns < self._f_until_ns:
+            return False
+        if not self._wake_pulses:
+            pilot.resume(now_ns)
+            return True
+        if self._glimpse_until_ns is None:
+            self._glimpse_until_ns = now_ns + GLIMPSE_NS
+            pilot.glimpse(now_ns)
+            return False
+        if i.fresh:
+            pilot.take(i.reading, False, now_ns)
+        if pilot.level is None and now_ns < self._glimpse_until_ns:
+            return False
+        self._glimpse_until_ns = None
+        self._wake_pulses -= 1
+        if self._wake_pulses and pilot.level is Level.B and not pilot.unwatched:
+            self._f_until_ns = now_ns + WAKE_PULSE_NS
+            return False
+        self._wake_pulses = 0
+        return True
 
     def _follow_plug(self, now_ns: int) -> None:
         level = self._pilot.level
+        if self.plugged and self._pilot.unwatched:
+            self._unplug("out of sight for too long")
+            self._feed(PilotEvent.LOST)
+            self._feed(_SEEN[level])
+            self._lock.ask(LockCommand.UNLOCK)
         if level in CONNECTED and not self.plugged:
             self.plugged = True
             self.plug_id += 1
@@ -269,11 +306,14 @@ class EvseGuard:
             self._cable.start(now_ns)
             self._tell(FactKind.PLUGGED)
         elif level is Level.A and self.plugged:
-            self.plugged = False
             self.faults.unplugged()
-            self._new_plug_in()
-            self._cable.stop()
-            self._tell(FactKind.UNPLUGGED)
+            self._unplug()
+
+    def _unplug(self, why: str = "") -> None:
+        self.plugged = False
+        self._new_plug_in()
+        self._cable.stop()
+        self._tell(FactKind.UNPLUGGED, detail=why)
 
     def _new_plug_in(self) -> None:
         """Nothing of one vehicle is carried over to the next."""
@@ -447,7 +487,8 @@ class EvseGuard:
             and now_ns - self._waiting_since_ns >= WAKE_AFTER_NS
         ):
             self._wake_armed = False
-            self._f_length_ns = WAKE_F_NS
+            self._wake_pulses = WAKE_PULSES
+            self._f_length_ns = WAKE_PULSE_NS
             self._feed(PilotEvent.WAKE)
 
     def _decide_contactor(self, i: GuardInputs, now_ns: int) -> None:
@@ -483,7 +524,7 @@ class EvseGuard:
 
     def _publish(self, lock: LockCommand | None) -> None:
         state, amps = self.machine.state, self.signal.amps
-        if state is CpState.F:
+        if state is CpState.F and self._glimpse_until_ns is None:
             duty = STATIC_LOW
         else:
             duty = duty_for(amps) if amps > 0 else STATIC_HIGH

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from controller.core.fault_book import FaultBook
 from controller.core.guard_values import EvseGuardSettings
-from controller.core.pilot_window import DiodeCheck, Level, PilotFilter, classify
+from controller.core.pilot_window import CONNECTED, DiodeCheck, Level, PilotFilter, classify
 from hal.types import PilotReading
 
 _S = 1_000_000_000
 NOISE_NS = 3 * _S
 BOARD_STALE_NS = 5 * _S
+SWAP_NS = 1 * _S
+"""Nobody pulls a plug and puts it into another vehicle faster than that."""
 
 
 class PilotSide:
@@ -18,6 +20,9 @@ class PilotSide:
     def __init__(self, settings: EvseGuardSettings, faults: FaultBook, now_ns: int) -> None:
         self.filter = PilotFilter(settings.ventilated)
         self.diode = DiodeCheck()
+        self.unwatched = False
+        """The last window shows a vehicle, but before it the cable was out of sight for `SWAP_NS`."""
+        self._seen_ns = now_ns
         self._settings = settings
         self._faults = faults
         self._lost_since_ns = now_ns
@@ -33,12 +38,27 @@ class PilotSide:
         self.filter.settling = True
         self._lost_since_ns = now_ns
 
+    def glimpse(self, now_ns: int) -> None:
+        """State F pauses: the level is to be found anew."""
+        self.filter.level = None
+        self.resume(now_ns)
+
     def take(self, reading: PilotReading | None, pwm: bool, now_ns: int) -> bool:
         """Take one window; True when the level changed. `pwm`: it was signalled during the window."""
         changed = self._take(reading, pwm, now_ns)
         if changed and self.filter.level is None:
             self._lost_since_ns = now_ns
+        self._watch(changed, now_ns)
         return changed
+
+    def _watch(self, changed: bool, now_ns: int) -> None:
+        """Levels A to D tell whether the cable stays with its vehicle; a short or noise does not."""
+        level, self.unwatched = self.filter.level, False
+        if self.filter.settling or level is None or level is Level.E:
+            return
+        began_ns = self.filter.began_ns if changed else now_ns
+        self.unwatched = level in CONNECTED and began_ns - self._seen_ns > SWAP_NS
+        self._seen_ns = now_ns
 
     def _take(self, reading: PilotReading | None, pwm: bool, now_ns: int) -> bool:
         if reading is None:
@@ -48,7 +68,7 @@ class PilotSide:
             self._faults.set("pilot_board_lost", stale, "no news from the board", now_ns)
             letter = reading.state.value[0]
             known = not stale and letter in Level.__members__
-            return self.filter.adopt(Level[letter] if known else None)
+            return self.filter.adopt(Level[letter] if known else None, now_ns)
         seen = None if reading.mixed else classify(reading.volts_high)
         missing = self.diode.feed(pwm, seen, reading.volts_low, now_ns)
         if missing and self._settings.abilities.checks_diode:

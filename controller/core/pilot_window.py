@@ -53,12 +53,14 @@ class PilotFilter:
     """Debounces levels. `level` None = none known: at the start, or out of every window for too long."""
 
     __slots__ = ("_bad", "_bad_since", "_candidate", "_count", "_other", "_other_since", "_since",
-                 "_ventilated", "level", "settling")  # fmt: skip
+                 "_ventilated", "began_ns", "level", "settling")  # fmt: skip
 
     def __init__(self, ventilated: bool) -> None:
         self.level: Level | None = None
         self.settling = True
         """The last window did not confirm `level`."""
+        self.began_ns = 0
+        """first window of the run that made `level` count"""
         self._ventilated = ventilated
         self.restart()
 
@@ -127,13 +129,16 @@ class PilotFilter:
 
     def _accept(self, level: Level | None) -> bool:
         self.level = level
+        self.began_ns = self._since
         self.restart()
         self.settling = level is None
         return True
 
-    def adopt(self, level: Level | None) -> bool:
+    def adopt(self, level: Level | None, at_ns: int) -> bool:
         """Take the word of a board that classifies and debounces itself; True when it changed."""
         changed = level is not self.level
+        if changed:
+            self.began_ns = at_ns
         self.level = level
         self.settling = level is None
         return changed

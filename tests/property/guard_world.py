@@ -66,7 +66,10 @@ class World:
         # station
         self.offering: float | None = None
         self.next_offer = 0
+        self.authorised_car: int | None = None
         # oracle
+        self.car = 0
+        self.a_visible = 0
         self.stored: dict[str, str] = {}
         self.faults: set[str] = set()
         self.may_clear: set[str] = set()
@@ -87,6 +90,7 @@ class World:
         )  # fmt: skip
         self.was = GuardOutputs()
         self.forget_offer()
+        self.authorised_car = None
         self.pwm_off_at = None
         self.duty_changed_at = -(10**18)
         latched = {n for n in self.faults if CATALOGUE[n].latched}
@@ -116,7 +120,7 @@ class World:
             evse=1, plug_id=own if plug_id is None else plug_id, max_amps=amps, valid_s=valid_s
         )
         taken = self.guard.feed(message, self.now)
-        if message.plug_id == own and taken:
+        if message.plug_id == own and taken and self.authorised_car == self.car:
             self.offer_amps = amps
             self.offer_until = self.now + int(valid_s * S)
             self.hold_until = None
@@ -151,6 +155,7 @@ class World:
     def tick(self) -> None:
         self.now += TICK
         self.count["ticks"] += 1
+        self._follow_car()
         if self.offering is not None and self.now >= self.next_offer:
             self.next_offer = self.now + S
             self.offer(self.offering)
@@ -184,6 +189,18 @@ class World:
             pp_ohms=self.ohms,
         )
 
+    def _follow_car(self) -> None:
+        """Another vehicle: after 80 ms of A in sight, or after 1.2 s of it that nobody could see."""
+        if self.level != "A":
+            self.a_visible = 0
+            return
+        in_sight = self.was.duty > 0.0 and not self.disturbed
+        before, self.a_visible = self.a_visible, self.a_visible + 1 if in_sight else 0
+        hidden_ns = self.now - self.level_since
+        if before == 8 and in_sight or hidden_ns - TICK < 1200 * MS <= hidden_ns:
+            self.car += 1
+            self.forget_offer()
+
     def _follow_c(self) -> None:
         """Since when the level is C, glitches of one or two windows not counted."""
         self.not_c = 0 if self.level == "C" else self.not_c + 1
@@ -213,6 +230,7 @@ class World:
             self._judge_clearing(str(value))
         elif kind in (FactKind.PLUGGED, FactKind.UNPLUGGED):
             self.forget_offer()
+            self.authorised_car = self.car if kind is FactKind.PLUGGED else None
             self.count["plug-ins"] += kind is FactKind.PLUGGED
         elif kind is FactKind.HOLD_STARTED:
             self.count["holds"] += 1
@@ -320,8 +338,10 @@ def random_step(world: World, rng: random.Random) -> None:
             "foreign",
             "lock",
             "repair",
+            "swap",
+            "sleep",
         ),
-        weights=(8, 24, 9, 4, 4, 16, 4, 3, 4, 2, 12),
+        weights=(8, 24, 9, 4, 4, 16, 4, 3, 4, 2, 12, 4, 1),
     )[0]
     wait = rng.choice((1, 2, 5, 20, 60, 120))
     if action == "level":
@@ -375,6 +395,19 @@ def random_step(world: World, rng: random.Random) -> None:
         world.disturbed = rng.choice((1, 2, 3, 6, 400))
     elif action == "foreign":
         world.offer(32.0, plug_id=world.guard.plug_id + rng.choice((-1, 1, 7)))
+    elif action == "swap":  # in noise
+        world.disturbed = rng.choice((125, 150, 200, 400))
+        swap(world, rng)
+    elif (
+        action == "sleep"
+    ):  # a vehicle that does not answer is woken up; meanwhile another one comes
+        world.offering = 16.0
+        world.set_level("B")
+        for _ in range(3200):
+            world.tick()
+            if world.was.duty == 0.0 and world.count["ticks"] % 97 == 0:
+                break
+        swap(world, rng)
     elif action == "lock":
         world.ask_lock(rng.random() < 0.7)
     elif action == "repair":
@@ -382,6 +415,17 @@ def random_step(world: World, rng: random.Random) -> None:
         world.lock_broken = False
         world.diode, world.ohms = True, 220.0
     world.ticks(wait)
+
+
+def swap(world: World, rng: random.Random) -> None:
+    """The cable goes to another vehicle, as fast as a person can."""
+    world.count["swaps"] += 1
+    world.set_level("A")
+    world.ticks(122)
+    world.set_level("B")
+    world.ticks(rng.choice((20, 300)))
+    world.set_level("C")
+    world.ticks(80)
 
 
 def walk(world: World, seed: int, ticks: int) -> World:

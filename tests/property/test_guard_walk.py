@@ -20,16 +20,16 @@ from controller.core.interlock import (
 from controller.core.offer_book import OfferBook, Signal
 from controller.core.pilot_window import DiodeCheck, Level, PilotFilter
 
-from .guard_world import Violated, World, walk
+from .guard_world import MS, Violated, World, walk
 
 WALK_SEEDS = range(6)
-WALK_TICKS = 20_000
+WALK_TICKS = 30_000
 MUTANT_SEEDS = range(100, 120)
 MUTANT_TICKS = 12_000
 
 
 def test_random_walk_keeps_every_invariant() -> None:
-    """120,000 ticks, each an event through machine, interlock and outputs."""
+    """180,000 ticks, each an event through machine, interlock and outputs."""
     worlds = [walk(World(socket=bool(seed % 2)), seed, WALK_TICKS) for seed in WALK_SEEDS]
     total = sum((world.count for world in worlds), start=worlds[0].count.__class__())
     print(f"walk: {dict(total)}")
@@ -38,6 +38,7 @@ def test_random_walk_keeps_every_invariant() -> None:
     assert total["faults"] > 50
     assert total["deaths"] > 50
     assert total["holds"] > 10
+    assert total["swaps"] > 50
 
 
 class InterlockBypassed(EvseGuard):
@@ -174,6 +175,32 @@ class UnlocksWhenever(EvseGuard):
         self._lock_state = self._lock_state.LOCKED
 
 
+class OverlooksUnplugging(EvseGuard):
+    def _follow_plug(self, now_ns: int) -> None:
+        if self._pilot.level is not Level.A:
+            super()._follow_plug(now_ns)
+
+
+class TrustsWhatItDidNotSee(EvseGuard):
+    """The cable cannot change vehicles while the pilot is lost."""
+
+    def _follow_plug(self, now_ns: int) -> None:
+        self._pilot.unwatched = False
+        super()._follow_plug(now_ns)
+
+
+class WakesUpBlindly(EvseGuard):
+    """One long state F, and what was plugged before is plugged after."""
+
+    def _f_is_over(self, i: GuardInputs, now_ns: int) -> bool:
+        if now_ns < self._f_until_ns + (2800 * MS if self._wake_pulses else 0):
+            return False
+        self._wake_pulses = 0
+        self._pilot.resume(now_ns)
+        self._pilot._seen_ns = now_ns
+        return True
+
+
 MUTANTS: dict[str, type[EvseGuard]] = {
     "interlock bypassed": InterlockBypassed,
     "interlock asks only for an offer": InterlockOnlyHears,
@@ -189,6 +216,9 @@ MUTANTS: dict[str, type[EvseGuard]] = {
     "C counts at once": _with(filter=_Hasty),
     "increase without waiting": _with(signal=_Impatient),
     "PWM without lock": UnlocksWhenever,
+    "unplugging overlooked": OverlooksUnplugging,
+    "swap in noise unnoticed": TrustsWhatItDidNotSee,
+    "swap during the wake-up unnoticed": WakesUpBlindly,
 }
 
 

@@ -100,9 +100,9 @@ def test_ventilated_place_moves_between_c_and_d_quickly() -> None:
 
 def test_board_that_classifies_is_believed() -> None:
     pilot = PilotFilter(ventilated=False)
-    assert pilot.adopt(C)
-    assert not pilot.adopt(C)
-    assert pilot.adopt(None)
+    assert pilot.adopt(C, 0)
+    assert not pilot.adopt(C, 0)
+    assert pilot.adopt(None, 0)
     assert pilot.settling
 
 
