@@ -77,6 +77,7 @@ class Outbox:
         """Whether messages may go out now."""
         if is_online:
             self._settled.clear()
+            self._wake.set()  # the worker looks, and says so when nothing waits
             self._online.set()
         else:
             self._online.clear()

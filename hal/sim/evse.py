@@ -77,6 +77,7 @@ class VirtualEvse:
         self._state_changed_ns = timers.now_ns()
         self._duty = 0.0
         self._remembering = False
+        self._closed = False
         self._coil_pin = int(contactor.get("pin", 17))
         self._mirror_pin = contactor.get("mirror_pin")
         self._mirror_closed_level = contactor.get("mirror", "nc") == "nc"
@@ -235,6 +236,7 @@ class VirtualEvse:
 
     def close(self) -> None:
         """Keep the register and release files."""
+        self._closed = True
         self.meter.shown(self._timers.now_ns())
         self._pwm.close()
         self._circuit_file.close()
@@ -268,6 +270,8 @@ class VirtualEvse:
     def _remember(self) -> None:
         """Keep the register while current flows."""
         now = self._timers.now_ns()
+        if self._closed:
+            return
         self.meter.shown(now)
         self._remembering = self.meter.now.power_w > 0.0
         if self._remembering:
