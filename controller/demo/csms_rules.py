@@ -32,6 +32,7 @@ class Rules:
     def __init__(self, validators: Validators, *, patience_s: float = 30.0) -> None:
         self.violations: list[str] = []
         self.transactions: dict[int, KnownTransaction] = {}
+        self._running: dict[int, KnownTransaction] = {}
         self.patience_s = patience_s
         self._validators = validators
         self._open: dict[str, tuple[str, float]] = {}
@@ -115,12 +116,13 @@ class Rules:
     def started(self, transaction_id: int, payload: Payload) -> None:
         """A StartTransaction that was accepted into the books."""
         connector = payload["connectorId"]
-        for known in self.transactions.values():
-            if known.connector == connector and known.stop is None:
-                self._object(f"connector {connector} has started while {known.id} runs there")
-        self.transactions[transaction_id] = KnownTransaction(
+        running = self._running.get(connector)
+        if running is not None and running.stop is None:
+            self._object(f"connector {connector} has started while {running.id} runs there")
+        known = KnownTransaction(
             id=transaction_id, connector=connector, id_tag=payload["idTag"], start=payload
         )
+        self.transactions[transaction_id] = self._running[connector] = known
         self._register(connector, payload["meterStart"], "meterStart")
 
     def stopped(self, payload: Payload) -> KnownTransaction | None:

@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,7 +44,8 @@ async def fill(state_dir: Path, sessions: int) -> None:
             transaction_id=started.id, evse=1, id_token=CARD, at=at, meter_wh=register, offline=True))  # fmt: skip
         at += timedelta(seconds=60)
         register += 100
-        last = store.transactions.end(started, TransactionEnded(
+        ended = replace(started, ended_at=at, meter_stop_wh=register, stop_reason=StopReason.LOCAL)
+        last = store.transactions.end(ended, TransactionEnded(
             transaction_id=started.id, evse=1, at=at, meter_wh=register, reason=StopReason.LOCAL, id_token=CARD, offline=True))  # fmt: skip
     if last is not None:
         await last
@@ -62,9 +64,13 @@ async def offline_day(sessions: int) -> list[Row]:
             state.mkdir()
             await fill(state, sessions)
             await rig.start()
-            await until(lambda: len(backend.csms.frames) > sessions, "half of the replay", 120.0)
+            await until(
+                lambda: len(backend.csms.frames) > sessions, "half of the replay", 120.0, 0.1
+            )
             os.kill(rig.pid("station"), signal.SIGKILL)
-            await until(lambda: len(backend.csms.frames) > sessions * 2, "the replay goes on", 60.0)
+            await until(
+                lambda: len(backend.csms.frames) > sessions * 2, "the replay goes on", 60.0, 0.1
+            )
             before, begin = len(backend.csms.frames), time.monotonic()
             await until(
                 lambda: len(set(backend.message_ids("StopTransaction"))) >= sessions,
@@ -124,7 +130,7 @@ async def long_queue(entries: int) -> list[Row]:
                         await asyncio.sleep(4.0)
                         memory[count] = private_mib(rig.pid("station"))
                     await asyncio.to_thread(rig.stop)
-                    times[count] = sorted(found)[1]
+                times[count] = sorted(found)[1]
             finally:
                 rig.close()
     longer = (times[entries] / times[0] - 1) * 100
