@@ -60,7 +60,7 @@ class Authorizer:
         connected = self._backend.connected
         if connected and not rules.local_pre_authorize:
             return await self._ask(id_token, mode, listed)
-        cached = await self._cache.find(id_token) if rules.cache_enabled else None
+        cached = await self._cached(id_token) if rules.cache_enabled else None
         if connected:
             known = authorization.before_asking(mode, rules, listed, cached, now)
             return known if known is not None else await self._ask(id_token, mode, listed)
@@ -73,18 +73,29 @@ class Authorizer:
 
     async def group_of(self, id_token: IdToken) -> IdToken | None:
         """The group as far as it is known here."""
-        info = self._list.find(id_token) or await self._cache.find(id_token)
+        info = self._list.find(id_token) or await self._cached(id_token)
         return None if info is None else info.group
 
     async def remember(self, id_token: IdToken, info: IdTokenInfo) -> None:
-        """Into the cache; never what the list has (R16-AUTH-1)."""
-        if self._rules().cache_enabled and self._list.find(id_token) is None:
+        """Into the cache if that can be written; never what the list has (R16-AUTH-1)."""
+        if not self._rules().cache_enabled or self._list.find(id_token) is not None:
+            return
+        try:
             await self._cache.remember(id_token, info)
+        except Exception as error:  # noqa: BLE001 - the answer itself counts all the same
+            _log.error("the authorization cache cannot be written: %s", error)
+
+    async def _cached(self, id_token: IdToken) -> IdTokenInfo | None:
+        try:
+            return await self._cache.find(id_token)
+        except Exception as error:  # noqa: BLE001 - a card that is not in the cache can still be asked for
+            _log.error("the authorization cache cannot be read: %s", error)
+            return None
 
     async def _ask(
         self, id_token: IdToken, mode: AuthorizationMode, listed: IdTokenInfo | None
     ) -> Decision:
-        question = self._tasks.start(self._question(id_token))
+        question = self._tasks.aside(self._question(id_token), "authorization")
         over = asyncio.ensure_future(self._clock.sleep(self._wait_s))
         try:
             await asyncio.wait((question, over), return_when=asyncio.FIRST_COMPLETED)
@@ -98,7 +109,7 @@ class Authorizer:
                 return authorization.from_info(info, now)
         else:
             question.add_done_callback(lambda task: self._answered_late(id_token, task))
-        cached = await self._cache.find(id_token) if rules.cache_enabled else None
+        cached = await self._cached(id_token) if rules.cache_enabled else None
         return authorization.without_backend(mode, rules, listed, cached, now, because)
 
     async def _question(self, id_token: IdToken) -> tuple[IdTokenInfo | None, str]:
@@ -106,7 +117,7 @@ class Authorizer:
             info = await self._backend.authorize(id_token)
         except BackendUnavailable as error:
             return None, str(error) or "the operator cannot be reached"
-        self._tasks.start(self.remember(id_token, info))
+        self._tasks.aside(self.remember(id_token, info), "authorization cache")
         return info, ""
 
     def _answered_late(

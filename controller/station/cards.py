@@ -57,7 +57,7 @@ class CardDesk:
         if len(known) == 1:
             known[0].tell(facts.CardPresented(id_token=token))
         elif known:
-            self._station.tasks.start(self._choose(token, known))
+            self._station.tasks.aside(self._choose(token, known), "card")
         self._station.snapshots.changed()
 
     def view_changed(self, view: EvseView) -> None:

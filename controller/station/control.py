@@ -185,9 +185,8 @@ class Control:
         if view.evse in self._scheduled and not _busy(view.phase):
             self._scheduled.discard(view.evse)
             self._station.actors[view.evse].set_operative(False)
-            self._station.tasks.start(
-                self._station.store.values.put(f"availability/{view.evse}", _OUT)
-            )
+            name = f"availability/{view.evse}"
+            self._station.tasks.aside(self._station.store.values.put(name, _OUT), name)
 
     # --- station ----------------------------------------------------------------------------------
 

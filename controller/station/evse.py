@@ -278,7 +278,7 @@ class EvseActor:
         running = None if self.session.ending else self.session.transaction
         for due in self.sampler.due(running, self._now_s(), self._clock.utc()):
             if self.poller is not None:
-                self._tasks.start(self._sample(due.transaction_id, due.take))
+                self._tasks.aside(self._sample(due.transaction_id, due.take), "sample")
 
     async def _sample(
         self, transaction_id: str | None, take: Callable[[MeterReading], None]
@@ -298,14 +298,14 @@ class EvseActor:
         """Do it; False = it failed and nothing after it may happen."""
         match command:
             case AskAuthorization():
-                self._tasks.start(self._authorize(command))
+                self._tasks.aside(self._authorize(command), "authorization")
             case PrepareRead():
                 if self.poller is not None and self.poller.newest(BEGIN_AGE_S) is None:
                     self.poller.poll_soon()
             case ReadBegin():
                 self._read_begin()
             case ReadEnd():
-                self._tasks.start(self._read_end(command))
+                self._tasks.aside(self._read_end(command), "end value")
             case BeginTransaction():
                 return await self._books.begin(command.transaction)
             case ChangeTransaction():
@@ -354,7 +354,7 @@ class EvseActor:
         if fresh is not None and contactor_open and fresh.taken_at_ns > opened_ns:
             self._inputs.appendleft(facts.BeginRead(energy_wh=fresh.energy_wh))
             return
-        self._tasks.start(self._read_begin_slowly(self.poller))
+        self._tasks.aside(self._read_begin_slowly(self.poller), "begin value")
 
     async def _read_begin_slowly(self, poller: MeterPoller) -> None:
         young_ns = self._clock.monotonic_ns() - int(BEGIN_AGE_S * SECOND_NS)

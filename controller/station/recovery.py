@@ -120,9 +120,11 @@ class Recovery:
 
     async def resetting(self, kind: ResetKind, reason: StopReason) -> None:
         """A Reset begins: what is not ended by then ends with its reason after the restart."""
-        await self._store.values.put(
-            _RESET, json.dumps({"kind": kind.value, "reason": reason.value})
-        )
+        mark = json.dumps({"kind": kind.value, "reason": reason.value})
+        try:
+            await self._store.values.put(_RESET, mark)
+        except Exception as error:  # noqa: BLE001 - the reset goes on without the mark
+            _log.error("the reset was not recorded: %s", error)
 
     async def stopping(self, actors: Iterable[EvseActor]) -> None:
         """The station was told to stop: keep the last moment of life."""

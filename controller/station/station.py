@@ -270,7 +270,7 @@ class Station:
             except Exception as error:  # noqa: BLE001 - meter values stay in memory, the next minute retries
                 _log.error("meter values not stored: %s", error)
 
-        self.tasks.start(wait())
+        self.tasks.aside(wait(), "flush")
 
     async def _watchdog(self) -> None:
         while True:

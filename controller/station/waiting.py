@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from controller.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -52,21 +55,31 @@ async def cancel(*tasks: asyncio.Future[Any]) -> None:
 
 
 class Tasks:
-    """Background work of one owner; an exception in it reaches the owner's `failed`."""
+    """Background work of one owner: what must live (`start`), and what may fail alone (`aside`)."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
-        """Run it; keep a reference."""
-        task = asyncio.get_running_loop().create_task(work, name=name or None)
-        self._tasks.add(task)
+        """Run it; an exception in it reaches the owner's `failed`."""
+        task = self._create(work, name)
         task.add_done_callback(self._done)
         return task
 
+    def aside(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run it; its failure is logged and ends nothing else."""
+        task = self._create(work, name)
+        task.add_done_callback(_log_failure)
+        return task
+
+    def _create(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work, name=name or None)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
         if task.cancelled() or task.exception() is None:
             return
         if not self.failed.done():
@@ -78,3 +91,9 @@ class Tasks:
         await cancel(*list(self._tasks))
         if not self.failed.done():
             self.failed.cancel()
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.error("%s failed: %s", task.get_name(), error, exc_info=error)

@@ -389,10 +389,11 @@ class Adapter:
         info = translate.id_token_info(answer.get("idTagInfo"))
         if info is None or self._control is None or isinstance(report, MeterValuesTaken):
             return
-        if report.id_token is not None:
-            await self._control.remember(report.id_token, info)
+        # A refusal first: it must arrive also when the cache cannot be written.
         if isinstance(report, TransactionStarted):
             await self._control.start_answered(report.transaction_id, info)
+        if report.id_token is not None:
+            await self._control.remember(report.id_token, info)
 
     # --- incoming ---------------------------------------------------------------------------------
 

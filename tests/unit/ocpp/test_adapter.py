@@ -13,6 +13,7 @@ from controller.core.model import (
     ChargingState,
     EvseFault,
     IdToken,
+    IdTokenInfo,
     MeterValuesTaken,
     SessionPhase,
     StopReason,
@@ -308,6 +309,22 @@ async def test_one_charge_in_order(csms: Csms) -> None:
             for a, p in csms.calls()
             if a in ("MeterValues", "StopTransaction")
         )
+
+
+async def test_a_refused_start_is_told_also_when_the_cache_cannot_be_written(csms: Csms) -> None:
+    """R16-TX-7: the entry is answered, so nobody would tell it a second time."""
+    async with Rig(csms.url) as rig:
+        await ready(csms, rig)
+        tried = asyncio.Event()
+
+        async def full(token: IdToken, info: IdTokenInfo) -> None:
+            tried.set()
+            raise OSError("disk full")
+
+        rig.station.remember = full  # type: ignore[method-assign]
+        rig.report(start())
+        await asyncio.wait_for(tried.wait(), 5.0)
+        assert ("start_answered", "t1", AuthorizationStatus.ACCEPTED) in rig.station.asked
 
 
 async def test_r16_tx_5_an_unanswered_start_goes_out_again_with_its_id_after_a_break(

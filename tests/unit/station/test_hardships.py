@@ -9,10 +9,11 @@ from controller.core.model import (
     AuthorizationStatus,
     IdToken,
     IdTokenInfo,
+    ResetKind,
     SessionPhase,
     TransactionEnded,
 )
-from tests.unit.station.fakes import FakeGuard, World
+from tests.unit.station.fakes import ACCEPTED, FakeGuard, World
 
 
 async def fill_disk(world: World, table: str = "transactions", verb: str = "UPDATE") -> None:
@@ -145,3 +146,43 @@ async def test_energy_that_the_guard_held_on_alone_is_billed(tmp_path: Path) -> 
         await world.advance(2)
         ended = (await world.reports())[-1]
         assert (ended.meter_wh, ended.estimated) == (world.meters[1].energy_wh, False)
+
+
+async def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await fill_disk(world, "auth_cache", "INSERT")
+        await world.charge(10)
+        assert world.view().phase is SessionPhase.TRANSACTION
+        transaction_id = world.view().transaction_id
+        assert transaction_id is not None
+        await world.station.control.remember(IdToken("04A2B3C4"), ACCEPTED)
+        await world.advance(1)
+        assert world.code is None
+
+
+async def test_a_cache_that_cannot_be_read_knows_nobody(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        world.backend.connected = False
+        await world.store.database.write(lambda c: c.execute("DROP TABLE auth_cache"))
+        await world.plug()
+        await world.tap()
+        assert "is not known here" in world.view().why
+
+
+async def test_a_reset_works_also_with_a_full_disk(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await fill_disk(world, "stored_values", "INSERT")
+        await world.station.control.reset(ResetKind.SOFT)
+        await world.advance(3)
+        assert world.code == 3
+
+
+async def test_availability_that_cannot_be_stored_ends_nothing(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await world.charge(10)
+        await world.station.control.change_availability(1, False)
+        await fill_disk(world, "stored_values", "INSERT")
+        await world.tap()
+        await world.advance(2)
+        assert world.code is None
+        assert not world.view().operative
