@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.core.authorization import Decision
-from controller.core.model import IdToken, IdTokenInfo, StopReason
+from controller.core.model import IdToken, IdTokenInfo, StopReason, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class GuardJoined:
     guard remembers it. `used`: this plug-in already had its chance (transaction or time-out).
     `reset`: the reason of a Reset that the station was about to do. `orderly`: the station before
     this one was told to stop. `contactor_opened_ns`: CLOCK_MONOTONIC, 0 = not known.
-    `offered`: the guard permits current to this plug-in.
+    `refused`: the transaction of this plug-in that its card's refusal ended. `offered`: the guard permits current to this plug-in.
     """
 
     guard_id: str
@@ -38,6 +38,7 @@ class GuardJoined:
     reset: StopReason | None = None
     orderly: bool = False
     offered: bool = False
+    refused: Transaction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

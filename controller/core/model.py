@@ -133,6 +133,7 @@ class Transaction:
     `meter_start_wh`, `meter_stop_wh`: raw register in Wh. `estimated`: the stop value is the last
     stored one because the register could not be read. `guard_id`, `plug_id`: the plug-in it belongs to.
     `stop_asked_at`, `stopped_by`: somebody ended it (with that token); the end value is not read yet.
+    `energy_limit_wh`: the register up to which a refused card may charge; `over_energy_limit`: reached.
     """
 
     id: str
@@ -155,6 +156,8 @@ class Transaction:
     estimated: bool = False
     stop_asked_at: datetime | None = None
     stopped_by: IdToken | None = None
+    energy_limit_wh: float | None = None
+    over_energy_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,7 +117,7 @@ class EvseSession(SessionBase):
             case EnergyMeasured():
                 return self._energy_measured(fact.energy_wh)
             case BlockedSeen():
-                if self.blocked and not fact.why:
+                if self.blocked and not fact.why and self._plug_id is not None:
                     self._preparing_since_s = None  # the driver gets the whole time again
                 self.blocked = fact.why
                 return []
@@ -175,6 +175,8 @@ class EvseSession(SessionBase):
             if was is not None:
                 self.grant = None
             self._used = fact.used and fact.plug_id is not None
+            if self._used and fact.refused is not None:
+                self._keep_cable_of(fact.refused)
             if fact.plug_id is None or not (fact.offered or fact.contactor_closed):
                 return []
             return self._offer_seen(fact.plug_id)
@@ -201,6 +203,8 @@ class EvseSession(SessionBase):
                 read_wait_s=RECOVERY_READ_WAIT_S,
                 cable_out=fact.plug_id is None,
             )
+            if self._used and running.stop_reason is StopReason.DE_AUTHORIZED:
+                self._keep_cable_of(running)
             return self._withdraw(running.stop_reason.value)
         if fact.reset is not None:
             last = running.last_seen_at or running.started_at
@@ -379,12 +383,16 @@ class EvseSession(SessionBase):
         why = authorization.from_info(fact.info, now.utc).why
         self.notice = f"card {running.id_token.value} was refused: {why}"
         if self.rules.stop_on_invalid_id:
-            self._locked_for = Grant(id_token=running.id_token, group=running.group)
+            self._keep_cable_of(running)
             return self._start_ending(StopReason.DE_AUTHORIZED, now)
-        extra = self.rules.max_energy_on_invalid_wh
+        if running.energy_limit_wh is not None:
+            return []
         known = running.last_meter_wh or running.meter_start_wh
-        self._energy_limit_wh = known + extra
-        return self._energy_measured(known)
+        limit = known + self.rules.max_energy_on_invalid_wh
+        # Stored, so that a station that restarts does not give it away again.
+        self.transaction = replace(running, energy_limit_wh=limit)
+        changed = ChangeTransaction(transaction=self.transaction, vital=False)
+        return self._energy_measured(known) or [changed]
 
     def _group_learnt(self, fact: GroupLearnt) -> Commands:
         if self.transaction is None or self.transaction.id != fact.transaction_id:
@@ -413,7 +421,6 @@ class EvseSession(SessionBase):
         if fact.energy_wh is None:
             self.notice = "the energy meter cannot be read and its register was never known"
             return [MarkUsed(plug_id=plug_id)]
-        self._energy_limit_wh, self.over_energy_limit = None, False
         self.transaction = Transaction(
             id=self._new_id(),
             evse=self.evse,

@@ -43,7 +43,6 @@ class SessionBase:
         self.notice = ""
         """What the last card or request led to, for the sentence; "" = nothing to say."""
         self.blocked = ""
-        self.over_energy_limit = False
         self._new_id = new_id
         self._guard_id = ""
         self._boot_id = ""
@@ -57,7 +56,6 @@ class SessionBase:
         self._ending: Ending | None = None
         self._reads = 0
         self._preparing_since_s: float | None = None
-        self._energy_limit_wh: float | None = None
         self._locked_for: Grant | None = None
 
     # --- what others may look at ------------------------------------------------------------------
@@ -99,6 +97,11 @@ class SessionBase:
         return self._ending is not None
 
     @property
+    def over_energy_limit(self) -> bool:
+        """The card was refused and has had what MaxEnergyOnInvalidId allows."""
+        return self.transaction is not None and self.transaction.over_energy_limit
+
+    @property
     def asking(self) -> bool:
         """An authorization is open."""
         return self._asked is not None
@@ -134,8 +137,10 @@ class SessionBase:
     # --- inside -----------------------------------------------------------------------------------
 
     def _connection_deadline(self) -> float | None:
-        if self._preparing_since_s is None or self._reading_begin or self.blocked:
+        if self._preparing_since_s is None or self._reading_begin:
             return None
+        if self.blocked and self._plug_id is not None:
+            return None  # without a cable whoever was authorized may have left long ago
         if self.rules.connection_timeout_s <= 0 or self.transaction is not None:
             return None
         return self._preparing_since_s + self.rules.connection_timeout_s
@@ -153,11 +158,11 @@ class SessionBase:
         if self.transaction is None or self._ending is not None:
             return []
         self.transaction = replace(self.transaction, last_meter_wh=energy_wh)
-        limit = self._energy_limit_wh
+        limit = self.transaction.energy_limit_wh
         if limit is None or energy_wh < limit or self.over_energy_limit:
             return []
-        self.over_energy_limit = True
-        return self._offer()
+        self.transaction = replace(self.transaction, over_energy_limit=True)
+        return [*self._offer(), ChangeTransaction(transaction=self.transaction, vital=False)]
 
     def _offer(self) -> Commands:
         if self._plug_id is None:
@@ -227,7 +232,6 @@ class SessionBase:
             estimated=energy_wh is None,
         )
         self.transaction, self._ending = None, None
-        self._energy_limit_wh, self.over_energy_limit = None, False
         out: Commands = [
             EndTransaction(transaction=ended, id_token=ending.id_token, energy_wh=energy_wh)
         ]
@@ -236,6 +240,10 @@ class SessionBase:
         if self._plug_id is not None and not self._used:
             out.append(PrepareRead())
         return out
+
+    def _keep_cable_of(self, refused: Transaction) -> None:
+        """The driver's own card gives it back, nobody else's."""
+        self._locked_for = Grant(id_token=refused.id_token, group=refused.group)
 
     def _gives_cable_back(self, ending: Ending) -> bool:
         if ending.reason is StopReason.DE_AUTHORIZED:

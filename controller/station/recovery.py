@@ -100,7 +100,8 @@ class Recovery:
         here = (guard.guard_id, evse.plug_id)
         mark = await self._store.values.get(f"used/{actor.id}")
         used = mark == f"{here[0]}:{here[1]}"
-        used = used or (last is not None and (last.guard_id, last.plug_id) == here)
+        its_own = last is not None and (last.guard_id, last.plug_id) == here
+        deauthorized = last is not None and last.stop_reason is StopReason.DE_AUTHORIZED
         return facts.GuardJoined(
             guard_id=guard.guard_id,
             boot_id=guard.boot_id,
@@ -108,10 +109,11 @@ class Recovery:
             contactor_closed=evse.contactor_closed or evse.contactor_commanded,
             contactor_opened_ns=opened[-1] if opened else 0,
             unplugged_at=unplugged_at,
-            used=used,
+            used=used or its_own,
             reset=self._reset,
             orderly=self._orderly,
             offered=evse.offered_amps > 0,
+            refused=last if its_own and deauthorized else None,
         )
 
     def done(self) -> None:

@@ -144,6 +144,8 @@ def transaction_to_text(transaction: Transaction) -> str:
         "estimated": t.estimated,
         "stop_at": _time(t.stop_asked_at),
         "stopped_by": _token(t.stopped_by),
+        "limit_wh": t.energy_limit_wh,
+        "over_limit": t.over_energy_limit,
     }
     return json.dumps(body, separators=(",", ":"))
 
@@ -175,6 +177,8 @@ def transaction_from_text(text: str) -> Transaction:
         estimated=b["estimated"],
         stop_asked_at=_time_from(b.get("stop_at")),
         stopped_by=_token_from(b.get("stopped_by")),
+        energy_limit_wh=b.get("limit_wh"),
+        over_energy_limit=b.get("over_limit", False),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.core import facts
@@ -693,3 +695,83 @@ def test_an_end_that_is_lower_by_rounding_is_not_estimated() -> None:
     walk.tap()
     ended = walk.settle(999.8)
     assert (ended.transaction.meter_stop_wh, ended.transaction.estimated) == (1000.0, False)
+
+
+def test_a_grant_without_a_cable_does_not_outlive_a_fault() -> None:
+    """R16-AUTH-4: whoever showed the card has left; the next car is not charged on it."""
+    walk = Walk()
+    walk.join()
+    walk.tap()
+    walk.answer()
+    walk.feed(facts.BlockedSeen(why="there is a fault (rcd)"))
+    walk.wait(30)
+    walk.feed(facts.BlockedSeen(why=""))
+    walk.wait(31)
+    assert walk.session.grant is None
+    walk.plug()
+    assert walk.billed == 0
+    assert walk.session.phase is SessionPhase.PREPARING
+
+
+def test_a_grant_for_a_plugged_cable_waits_until_the_fault_is_gone() -> None:
+    walk = Walk()
+    walk.join(7)
+    walk.tap()
+    walk.feed(facts.BlockedSeen(why="there is a fault (rcd)"))
+    walk.answer()
+    walk.wait(300)
+    walk.feed(facts.BlockedSeen(why=""))
+    walk.begin_read()
+    assert walk.billed == 1
+
+
+@pytest.mark.parametrize("extra_wh", [0.0, 100.0])
+def test_what_a_refused_card_may_still_charge_survives_a_restart(extra_wh: float) -> None:
+    """R16-TX-7: StopTransactionOnInvalidId = false."""
+    rules = {"stop_on_invalid_id": False, "max_energy_on_invalid_wh": extra_wh}
+    walk = Walk(**rules)
+    transaction = walk.charge()
+    info = IdTokenInfo(status=REFUSED)
+    walk.feed(facts.TokenRejected(transaction_id=transaction.id, info=info))
+    walk.feed(facts.EnergyMeasured(energy_wh=1000.0 + extra_wh))
+    assert len(walk.all(Pause)) == 1
+    stored = walk.all(ChangeTransaction)[-1].transaction
+    # The last moment of life may be older than the limit.
+    again = Walk(replace(stored, last_meter_wh=1000.0), **rules)
+    again.join(7, contactor_closed=True)
+    assert (len(again.all(Pause)), again.all(Permit)) == (1, [])
+
+
+def test_a_limit_not_reached_yet_survives_a_restart() -> None:
+    rules = {"stop_on_invalid_id": False, "max_energy_on_invalid_wh": 100.0}
+    walk = Walk(**rules)
+    transaction = walk.charge()
+    info = IdTokenInfo(status=REFUSED)
+    walk.feed(facts.TokenRejected(transaction_id=transaction.id, info=info))
+    again = Walk(walk.only(ChangeTransaction).transaction, **rules)
+    again.join(7, contactor_closed=True)
+    assert len(again.all(Permit)) == 1
+    again.feed(facts.EnergyMeasured(energy_wh=1100.0))
+    assert len(again.all(Pause)) == 1
+
+
+def test_a_cable_kept_for_a_refused_card_is_given_back_to_it_also_after_a_restart() -> None:
+    walk = Walk()
+    transaction = walk.charge()
+    info = IdTokenInfo(status=REFUSED)
+    walk.feed(facts.TokenRejected(transaction_id=transaction.id, info=info))
+    asked = walk.only(ChangeTransaction).transaction
+    ended = walk.settle().transaction
+    assert walk.all(UnlockConnector) == []
+
+    before_its_end = Walk(asked)
+    before_its_end.join(7)
+    before_its_end.settle()
+    assert before_its_end.all(UnlockConnector) == []
+
+    after_its_end = Walk()
+    after_its_end.join(7, used=True, refused=ended)
+    after_its_end.tap(BOB)
+    assert after_its_end.all(UnlockConnector) == []
+    after_its_end.tap(ALICE)
+    assert len(after_its_end.all(UnlockConnector)) == 1

@@ -186,3 +186,35 @@ async def test_availability_that_cannot_be_stored_ends_nothing(tmp_path: Path) -
         await world.advance(2)
         assert world.code is None
         assert not world.view().operative
+
+
+async def test_a_refused_card_does_not_charge_again_after_a_restart(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        world.settings_changed["StopTransactionOnInvalidId"] = "false"
+        world.settings.change("StopTransactionOnInvalidId", "false")
+        await world.charge(70)
+        transaction_id = world.view().transaction_id
+        assert transaction_id is not None
+        info = IdTokenInfo(status=AuthorizationStatus.INVALID)
+        await world.station.control.start_answered(transaction_id, info)
+        await world.settle()
+        assert not world.view().contactor_closed
+        world.guard.sent.clear()
+        await world.restart()
+        await world.advance(5)
+        assert world.guard.offers() == [(7, 0.0)]
+        assert world.view().transaction_id == transaction_id
+
+
+async def test_a_cable_that_was_kept_is_given_back_after_a_restart(tmp_path: Path) -> None:
+    async with World(tmp_path, lock={"driver": "x"}) as world:
+        await world.charge(10)
+        transaction_id = world.view().transaction_id
+        assert transaction_id is not None
+        info = IdTokenInfo(status=AuthorizationStatus.INVALID)
+        await world.station.control.start_answered(transaction_id, info)
+        await world.advance(1)
+        assert ("unlock", 1) not in world.guard.sent
+        await world.restart()
+        await world.tap()
+        assert ("unlock", 1) in world.guard.sent
