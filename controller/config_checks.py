@@ -266,6 +266,12 @@ def _check_evse(config: ConfigFile, index: int, evse: EvseTable, checked: Checke
     if (*path, "pilot") in checked.tables and pilot is None:
         text = "an EVSE cannot be without a pilot; for a relay beside an autonomous board use that board's driver"
         checked.problems.append(Finding(path=(*path, "pilot"), value="none", text=text))
+    if pilot is not None and drives_contactor(pilot) and pilot.get("plug_contact") is not True:
+        text = (
+            "while the pilot is cut only a contact at the plug tells that a vehicle is there, and without a vehicle "
+            "nothing begins: wire it to connected_pin, the board's status to charging_pin, and say plug_contact = true"
+        )
+        checked.problems.append(Finding(path=(*path, "pilot"), value="relay", text=text))
     if (*path, "contactor") in checked.tables and checked.tables[(*path, "contactor")] is None:
         if pilot is not None and not drives_contactor(pilot):
             text = f"the pilot driver {pilot.get('driver')!r} does not switch power itself: a contactor is required"

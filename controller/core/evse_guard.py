@@ -45,7 +45,7 @@ from controller.core.interlock import (
 from controller.core.offer_book import OfferBook, Signal
 from controller.core.pilot_side import PilotSide
 from controller.core.pilot_window import CONNECTED, Level
-from controller.core.supervision import ContactorWatch, SelfTest, watch_temperature
+from controller.core.supervision import BOARD_OPENS_NS, ContactorWatch, SelfTest, watch_temperature
 from hal.types import CpState, LockState
 
 _MS = 1_000_000
@@ -94,7 +94,7 @@ class EvseGuard:
         self.outputs = SAFE
         self.decision: Permit | Refusal = Permit()
         self._pilot = PilotSide(settings, self.faults, now_ns)
-        self._watch = ContactorWatch()
+        self._watch = ContactorWatch(BOARD_OPENS_NS if settings.abilities.drives_contactor else 0)
         self._self_test = SelfTest()
         self._cable = CableReader(settings.has_proximity)
         self._lock = LockRules()

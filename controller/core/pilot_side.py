@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.core.fault_book import FaultBook
 from controller.core.guard_values import EvseGuardSettings
 from controller.core.pilot_window import CONNECTED, DiodeCheck, Level, PilotFilter, classify
-from hal.types import PilotReading
+from hal.types import CpState, PilotReading
 
 _S = 1_000_000_000
 NOISE_NS = 3 * _S
@@ -22,6 +22,8 @@ class PilotSide:
         self.diode = DiodeCheck()
         self.unwatched = False
         """The last window shows a vehicle, but before it the cable was out of sight for `SWAP_NS`."""
+        self._cut = False
+        """a board says that it sees nothing now: its relay keeps the vehicle away from it"""
         self._seen_ns = now_ns
         self._settings = settings
         self._faults = faults
@@ -68,6 +70,9 @@ class PilotSide:
             self._faults.set("pilot_board_lost", stale, "no news from the board", now_ns)
             letter = reading.state.value[0]
             known = not stale and letter in Level.__members__
+            self._cut = not stale and reading.state is CpState.UNKNOWN
+            if known and self._settings.abilities.checks_diode:
+                self.diode.seen = True  # the board's own check: it reports no state without a diode
             return self.filter.adopt(Level[letter] if known else None, now_ns)
         seen = None if reading.mixed else classify(reading.volts_high)
         missing = self.diode.feed(pwm, seen, reading.volts_low, now_ns)
@@ -79,6 +84,8 @@ class PilotSide:
         """Noise, short and ventilation, by level (hardware.md §3.2)."""
         level, faults = self.filter.level, self._faults
         if level is None:
+            if self._cut:
+                self._lost_since_ns = now_ns
             if now_ns - self._lost_since_ns >= NOISE_NS:
                 faults.raise_("cp_noise", "no valid pilot level for 3 s", now_ns)
             return

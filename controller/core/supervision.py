@@ -11,6 +11,8 @@ from controller.core.interlock import SelfTestState
 _MS = 1_000_000
 WELD_NS = 200 * _MS
 CLOSE_NS = 300 * _MS
+BOARD_OPENS_NS = 1000 * _MS
+"""A board that drives its contactor itself has opened it by then (IEC 61851-1 A.6 2.2: 100 ms)."""
 REST_NS = 1000 * _MS
 CLOSE_TRIES = 3
 DERATE_FROM_C = 60.0
@@ -24,9 +26,12 @@ TEST_RELEASE_NS = 2000 * _MS
 class ContactorWatch:
     """Compares what was commanded with the mirror contact. `closed`: confirmed, or commanded without one."""
 
-    __slots__ = ("_differs", "_rest_until_ns", "_since_ns", "closed", "failed", "tries", "welded")
+    __slots__ = ("_differs", "_opens_ns", "_rest_until_ns", "_since_ns", "closed", "failed", "tries",
+                 "welded")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, opens_ns: int = 0) -> None:
+        """`opens_ns`: without a mirror contact it may be closed that long after the command to open."""
+        self._opens_ns = opens_ns
         self.closed = False
         self.welded = False
         self.failed = False
@@ -49,7 +54,9 @@ class ContactorWatch:
     def tick(self, commanded: bool, mirror: bool | None, now_ns: int) -> None:
         """`commanded`: the coil's level since the last tick."""
         if mirror is None:
-            self.closed = commanded
+            if commanded:
+                self._since_ns = now_ns
+            self.closed = commanded or (self.closed and now_ns - self._since_ns < self._opens_ns)
             return
         self.closed = mirror
         if mirror == commanded:

@@ -197,7 +197,7 @@ class World:
         in_sight = self.was.duty > 0.0 and not self.disturbed
         before, self.a_visible = self.a_visible, self.a_visible + 1 if in_sight else 0
         hidden_ns = self.now - self.level_since
-        if before == 8 and in_sight or hidden_ns - TICK < 1200 * MS <= hidden_ns:
+        if (before == 8 and in_sight) or hidden_ns - TICK < 1200 * MS <= hidden_ns:
             self.car += 1
             self.forget_offer()
 
