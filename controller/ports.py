@@ -22,11 +22,13 @@ from controller.core.model import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEntry:
-    """The oldest undelivered report. `n` orders all entries; `message_id` None = never sent."""
+    """The oldest undelivered report. `n` orders all entries; `attempts` were refused so far.
+
+    What makes a message id lies in here, so a repeated frame carries the same one without storing it.
+    """
 
     n: int
     report: Report
-    message_id: str | None
     attempts: int
 
 
@@ -35,10 +37,6 @@ class OutboxStore(Protocol):
 
     async def head(self) -> OutboxEntry | None:
         """The oldest entry, without loading the rest."""
-        ...
-
-    async def sending(self, n: int, message_id: str) -> None:
-        """Keep the message id before the frame leaves: a repeated frame carries the same id."""
         ...
 
     async def refused(self, n: int) -> int:

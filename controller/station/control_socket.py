@@ -90,6 +90,8 @@ class ControlSocket:
             case "undelivered":
                 return {"undelivered": await station.store.outbox.undelivered_as_text()}
             case "send-again":
-                return {"ok": await station.store.outbox.send_again(int(request["n"]))}
+                ok = await station.store.outbox.send_again(int(request["n"]))
+                station.reports_waiting()
+                return {"ok": ok}
             case other:
                 return {"error": f"unknown: {other!r}"}

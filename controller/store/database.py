@@ -159,7 +159,11 @@ class Database:
 def _answer(batch: list[_Job]) -> None:
     for job in batch:
         if job.error is None and job.then is not None:
-            job.then(job.result)
+            try:
+                job.then(job.result)
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                _log.exception("store: what follows a commit failed")
+                job.error = error
         if job.future.done():
             continue
         if job.error is not None:

@@ -2,33 +2,57 @@
 
 Rows of the table come first, then a volatile tail of meter values in memory, which every durable
 append and every minute turn into rows. Only the next rows are held in memory, however long the queue.
+Message ids are not stored: they follow from `n`, the attempts and the report, so that a repeated frame
+carries the same id also after a power cut, without a write before each frame.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from functools import partial
 
-from controller.core.model import MeterValuesTaken, Report, TransactionStarted
+from controller.core.model import (
+    MeterValuesTaken,
+    Report,
+    TransactionEnded,
+    TransactionStarted,
+)
 from controller.ports import OutboxEntry
-from controller.store.codec import report_from_text, report_to_text
+from controller.store.codec import report_to_text, transaction_from_text
 from controller.store.database import Database
+from controller.store.undelivered import (
+    Changed,
+    end_of,
+    forget,
+    json_or_text,
+    now,
+    put_aside,
+    put_row_aside,
+    readable,
+)
+
+_log = logging.getLogger(__name__)
 
 _AHEAD = 64
 """Rows read at once; at most twice as many are held."""
-_DELETE_DELAY_S = 0.002
-"""An answered entry waits this long for the commit of the next `sending` to take it along."""
+_DELETE_RETRY_S = 5.0
+"""What could not be deleted (a full disk) is tried again after this time."""
+_COUNTED = 4096
+"""Up to so many rows are counted at the start; of more the difference of the ends has to do."""
 NEVER_TOLD = -1
 """Backend id of a transaction whose start was undeliverable (R16-TX-4)."""
 
 _IDS_KEPT = 256
 
-Rows = list[tuple[int, str, str | None, int]]
+Rows = list[tuple[int, str, int]]
+Answers = dict[int, tuple[str, int | None]]
+"""By number: the transaction and its id at the backend, if the answer told one."""
 
 
 class Outbox:
@@ -44,20 +68,24 @@ class Outbox:
         self._tail: deque[OutboxEntry] = deque()
         self._moving: dict[int, OutboxEntry] = {}
         self._in_flight: deque[asyncio.Future[None]] = deque()
-        self._answered: dict[int, tuple[str, int | None]] = {}
+        self._answered: Answers = {}
+        self._deleting: asyncio.Future[None] | None = None
         self._delete_timer: asyncio.TimerHandle | None = None
-        self._backend_ids: dict[str, int | None] = {}
+        self._backend_ids: dict[str, int] = {}
 
     async def load(self) -> None:
         """Find both ends of the queue; nothing else is read."""
 
-        def read(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
+        def read(connection: sqlite3.Connection) -> tuple[int | None, int | None, int]:
             low = connection.execute("SELECT min(n) FROM outbox").fetchone()[0]
-            return low, connection.execute("SELECT max(n) FROM outbox").fetchone()[0]
+            high = connection.execute("SELECT max(n) FROM outbox").fetchone()[0]
+            limited = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ?)"
+            return low, high, connection.execute(limited, (_COUNTED,)).fetchone()[0]
 
-        low, high = await self._database.write(read)
+        low, high, counted = await self._database.write(read)
         if low is not None and high is not None:
-            self._rows, self._next_n, self._ahead_is_all = high - low + 1, high + 1, False
+            self._rows = counted if counted < _COUNTED else high - low + 1
+            self._next_n, self._ahead_is_all = high + 1, False
 
     # --- appending --------------------------------------------------------------------------------
 
@@ -76,7 +104,7 @@ class Outbox:
         return self._store(self._take_tail(), None) if self._tail else None
 
     def _entry(self, report: Report) -> OutboxEntry:
-        entry = OutboxEntry(n=self._next_n, report=report, message_id=None, attempts=0)
+        entry = OutboxEntry(n=self._next_n, report=report, attempts=0)
         self._next_n += 1
         return entry
 
@@ -88,7 +116,7 @@ class Outbox:
     def _store(
         self, entries: list[OutboxEntry], also: Callable[[sqlite3.Connection], None] | None
     ) -> asyncio.Future[None]:
-        rows = [(e.n, report_to_text(e.report), e.message_id, e.attempts) for e in entries]
+        rows = [(e.n, report_to_text(e.report), e.attempts) for e in entries]
 
         def stored(_: None) -> None:
             waiting = self._arrive(entries)
@@ -97,11 +125,14 @@ class Outbox:
                 self._ahead.extend(waiting)
             else:
                 self._ahead_is_all = False
+                # Values that went back to memory once come after younger rows that are gone.
+                self._gone_n = min(self._gone_n, entries[0].n - 1)
 
         def done(future: asyncio.Future[None]) -> None:
             self._in_flight.remove(future)
             if not future.cancelled() and future.exception() is not None:
                 left = self._arrive(entries)
+                self._rows += len(entries) - len(left)  # those are counted down as answered
                 values = [e for e in left if isinstance(e.report, MeterValuesTaken)]
                 self._tail.extendleft(reversed(values))
 
@@ -118,42 +149,49 @@ class Outbox:
     # --- the backend's side -----------------------------------------------------------------------
 
     async def head(self) -> OutboxEntry | None:
-        """The oldest entry, without loading the rest."""
+        """The oldest entry, without loading the rest.
+
+        What was answered before it is deleted by then, so that after a power cut at most one answered
+        report goes out again; a disk that is full stops nothing.
+        """
+        if self._deleting is not None:
+            await asyncio.wait([self._deleting])
         while not self._ahead:
             if not self._ahead_is_all:
                 await self._read_ahead()
             elif self._in_flight:
                 await asyncio.wait([self._in_flight[-1]])
             else:
+                self._rows = len(self._answered)
                 return self._tail[0] if self._tail else None
         return self._ahead[0]
 
-    async def sending(self, n: int, message_id: str) -> None:
-        """Keep the message id before the frame leaves; what was answered before is gone by then."""
-        if self._change(n, message_id=message_id):
-            return
-        deletes = self._take_answered()
-
-        def write(connection: sqlite3.Connection) -> None:
-            _delete(connection, deletes)
-            connection.execute("UPDATE outbox SET message_id = ? WHERE n = ?", (message_id, n))
-
-        await self._write_deleting(write, deletes)
-
     async def refused(self, n: int) -> int:
         """Count a CALLERROR; returns the attempts so far."""
-        entry = next((e for q in (self._ahead, self._tail) for e in q if e.n == n), None)
-        attempts = 1 if entry is None else entry.attempts + 1
-        if not self._change(n, attempts=attempts):
-            await self._database.write(
-                lambda c: c.execute("UPDATE outbox SET attempts = ? WHERE n = ?", (attempts, n))
+        for queue in (self._ahead, self._tail):
+            for i, entry in enumerate(queue):
+                if entry.n == n:
+                    queue[i] = replace(entry, attempts=entry.attempts + 1)
+                    if queue is self._ahead:
+                        await self._keep_attempts(queue[i])
+                    return entry.attempts + 1
+        if n not in self._moving:
+            return 1
+        moving = self._moving[n] = replace(self._moving[n], attempts=self._moving[n].attempts + 1)
+        await self._keep_attempts(moving)
+        return moving.attempts
+
+    async def _keep_attempts(self, entry: OutboxEntry) -> None:
+        await self._database.write(
+            lambda c: c.execute(
+                "UPDATE outbox SET attempts = ? WHERE n = ?", (entry.attempts, entry.n)
             )
-        return attempts
+        )
 
     async def delivered(self, n: int, backend_transaction_id: int | None = None) -> None:
         """Delete the entry; for a start also keep the backend's id, in the same commit.
 
-        The commit is the one of the next `sending`, or follows by itself after 2 ms.
+        The commit is under way when this returns; it is repeated until it succeeds.
         """
         entry = self._take(n)
         if entry is None:
@@ -161,32 +199,37 @@ class Outbox:
         transaction_id = ""
         if isinstance(entry.report, TransactionStarted) and backend_transaction_id is not None:
             transaction_id = entry.report.transaction_id
-            self._backend_ids[transaction_id] = backend_transaction_id
+            self._keep_id(transaction_id, backend_transaction_id)
         self._answered[n] = (transaction_id, backend_transaction_id)
-        if self._delete_timer is None:
-            loop = asyncio.get_running_loop()
-            self._delete_timer = loop.call_later(_DELETE_DELAY_S, self._delete_now)
+        self._delete_now()
 
     async def undeliverable(self, n: int, error: str) -> None:
-        """Move the entry to `undelivered` (kept, shown, re-sendable)."""
-        entry = self._take(n)
-        if entry is None:
+        """Move the entry to `undelivered` (kept, shown, re-sendable).
+
+        Raises what the store raises; the entry is then still the head of the queue.
+        """
+        while n in self._moving or any(e.n == n for e in self._tail):
+            await (self.flush() or self._in_flight[-1])
+        entry = await self.head()
+        if entry is None or entry.n != n:
             return
-        text, at = report_to_text(entry.report), datetime.now(UTC).isoformat()
-        deletes = self._take_answered()
-        deletes[n] = ("", None)
-        if isinstance(entry.report, TransactionStarted):
-            self._backend_ids[entry.report.transaction_id] = NEVER_TOLD
-            deletes[n] = (entry.report.transaction_id, NEVER_TOLD)
-        self._answered[n] = deletes[n]
+        text, at = report_to_text(entry.report), now()
+        transaction_id = (
+            entry.report.transaction_id if isinstance(entry.report, TransactionStarted) else ""
+        )
+        deletes: Answers = {**self._answered, n: (transaction_id, NEVER_TOLD)}
 
         def write(connection: sqlite3.Connection) -> None:
             _delete(connection, deletes)
-            connection.execute(
-                "INSERT INTO undelivered (body, error, at) VALUES (?, ?, ?)", (text, error, at)
-            )
+            put_aside(connection, text, error, at)
 
-        await self._write_deleting(write, deletes)
+        def moved() -> None:
+            self._take(n)
+            self._answered[n] = deletes[n]
+            if transaction_id:
+                self._keep_id(transaction_id, NEVER_TOLD)
+
+        await self._write_deleting(write, deletes, moved)
 
     async def backend_transaction_id(self, transaction_id: str) -> int | None:
         """The backend's integer id; None = not told (yet); -1 = its start was undeliverable."""
@@ -201,9 +244,7 @@ class Outbox:
 
         found = await self._database.write(read)
         if found is not None:
-            while len(self._backend_ids) >= _IDS_KEPT:
-                self._backend_ids.pop(next(iter(self._backend_ids)))
-            self._backend_ids[transaction_id] = found
+            self._keep_id(transaction_id, found)
         return found
 
     async def count(self) -> int:
@@ -215,78 +256,112 @@ class Outbox:
         """How many entries wait, those in memory included."""
         return self._rows + len(self._tail)
 
-    async def undelivered(self) -> list[tuple[int, Report, str, str]]:
-        """(number, report, error, when) of all that the backend refused to the end."""
+    async def undelivered(self) -> list[tuple[int, Report | None, str, str]]:
+        """(number, report, error, when) of all that was put aside; None = it cannot be read."""
+        rows = await self._undelivered_rows()
+        return [(n, readable(body), error, at) for n, body, error, at in rows]
 
-        def read(connection: sqlite3.Connection) -> list[tuple[int, Report, str, str]]:
-            rows = connection.execute("SELECT n, body, error, at FROM undelivered ORDER BY n")
-            return [(n, report_from_text(body), error, at) for n, body, error, at in rows]
+    async def undelivered_as_text(self) -> list[dict[str, object]]:
+        """The same, for a person; what cannot be read as it stands there."""
+        rows = await self._undelivered_rows()
+        return [
+            {"n": n, "report": json_or_text(body), "error": error, "at": at}
+            for n, body, error, at in rows
+        ]
+
+    async def _undelivered_rows(self) -> list[tuple[int, str, str, str]]:
+        def read(connection: sqlite3.Connection) -> list[tuple[int, str, str, str]]:
+            found = connection.execute("SELECT n, body, error, at FROM undelivered ORDER BY n")
+            return found.fetchall()
 
         return await self._database.write(read)
 
-    async def undelivered_as_text(self) -> list[dict[str, object]]:
-        """The same, for a person."""
-        return [
-            {"n": n, "report": json.loads(report_to_text(report)), "error": error, "at": at}
-            for n, report, error, at in await self.undelivered()
-        ]
-
     async def send_again(self, number: int) -> bool:
-        """Put one undelivered report at the end of the queue; False = no such number."""
+        """Put one undelivered report at the end of the queue; False = none that could be sent.
+
+        The end of a transaction whose start goes out again follows it in the same commit: the one
+        that the backend may have seen had no transaction id to belong to.
+        """
+        while True:
+            rows = {n: readable(body) for n, body, _, _ in await self._undelivered_rows()}
+            report = rows.get(number)
+            if report is None:
+                return False
+            reports: list[Report] = [report]
+            numbers, open_id = [number], ""
+            if isinstance(report, TransactionStarted):
+                for n, other in rows.items():
+                    if isinstance(other, TransactionEnded) and (
+                        other.transaction_id == report.transaction_id
+                    ):
+                        reports[1:] = [other]
+                        numbers.append(n)
+                if len(reports) == 1:
+                    over = await self._over(report.transaction_id)
+                    reports += [over] if over is not None else []
+                    open_id = report.transaction_id if over is None else ""
+            entries = [*self._take_tail(), *map(self._entry, reports)]
+            with contextlib.suppress(Changed):
+                await self._store(entries, partial(forget, numbers, open_id))
+                return True
+
+    async def _over(self, transaction_id: str) -> TransactionEnded | None:
+        """The end of a transaction as its own row tells it; None = it has not ended."""
 
         def read(connection: sqlite3.Connection) -> str | None:
             row = connection.execute(
-                "SELECT body FROM undelivered WHERE n = ?", (number,)
+                "SELECT body FROM transactions WHERE id = ? AND ended_at IS NOT NULL",
+                (transaction_id,),
             ).fetchone()
             return None if row is None else str(row[0])
 
         body = await self._database.write(read)
-        if body is None:
-            return False
+        return None if body is None else end_of(transaction_from_text(body))
 
-        def forget(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM undelivered WHERE n = ?", (number,))
-
-        await self.append(report_from_text(body), forget)
-        return True
+    def finish(self) -> None:
+        """Delete at once what was answered, before the store closes."""
+        if self._answered:
+            self._delete_now()
 
     # --- inside -----------------------------------------------------------------------------------
 
     async def _read_ahead(self) -> None:
         after = self._gone_n
+        unreadable: list[tuple[int, str]] = []
 
         def read(connection: sqlite3.Connection) -> Rows:
             return connection.execute(
-                "SELECT n, body, message_id, attempts FROM outbox WHERE n > ? ORDER BY n LIMIT ?",
+                "SELECT n, body, attempts FROM outbox WHERE n > ? ORDER BY n LIMIT ?",
                 (after, _AHEAD),
             ).fetchall()
 
         def keep(rows: Rows) -> None:
-            self._ahead.extend(
-                OutboxEntry(n=n, report=report_from_text(body), message_id=mid, attempts=attempts)
-                for n, body, mid, attempts in rows
-            )
+            for n, body, attempts in rows:
+                report = readable(body)
+                if report is None:
+                    unreadable.append((n, body))
+                elif n not in self._answered:
+                    self._ahead.append(OutboxEntry(n=n, report=report, attempts=attempts))
             self._ahead_is_all = len(rows) < _AHEAD
+            if rows and not self._ahead:
+                self._gone_n = rows[-1][0]
 
         await self._database.write(read, keep)
+        for n, body in unreadable:
+            _log.error("outbox: entry %d cannot be read, it is put aside: %.200s", n, body)
+            try:
+                await self._database.write(partial(put_row_aside, n), self._one_row_less)
+            except sqlite3.Error as error:
+                _log.error("outbox: entry %d stays where it is: %s", n, error)
 
-    def _change(
-        self, n: int, *, message_id: str | None = None, attempts: int | None = None
-    ) -> bool:
-        """Update the copy in memory; True = the entry is volatile, nothing is to be stored."""
-        for queue in (self._ahead, self._tail):
-            for i, entry in enumerate(queue):
-                if entry.n != n:
-                    continue
-                if message_id is not None:
-                    entry = replace(entry, message_id=message_id)
-                if attempts is not None:
-                    entry = replace(entry, attempts=attempts)
-                queue[i] = entry
-                return queue is self._tail
-        if n in self._moving and message_id is not None:
-            self._moving[n] = replace(self._moving[n], message_id=message_id)
-        return False
+    def _one_row_less(self, _: None) -> None:
+        self._rows -= 1
+
+    def _keep_id(self, transaction_id: str, backend_id: int) -> None:
+        self._backend_ids.pop(transaction_id, None)
+        while len(self._backend_ids) >= _IDS_KEPT:
+            self._backend_ids.pop(next(iter(self._backend_ids)))
+        self._backend_ids[transaction_id] = backend_id
 
     def _take(self, n: int) -> OutboxEntry | None:
         """Remove from memory; None = it is not at the head (a repeated answer)."""
@@ -298,25 +373,32 @@ class Outbox:
             return self._tail.popleft()
         return self._moving.pop(n, None)
 
-    def _take_answered(self) -> dict[int, tuple[str, int | None]]:
+    def _delete_now(self) -> None:
         if self._delete_timer is not None:
             self._delete_timer.cancel()
             self._delete_timer = None
-        return dict(self._answered)
-
-    def _delete_now(self) -> None:
-        self._delete_timer = None
         deletes = dict(self._answered)
-        self._write_deleting(lambda c: _delete(c, deletes), deletes)
+
+        def done(future: asyncio.Future[None]) -> None:
+            if not future.cancelled() and future.exception() is not None:
+                _log.warning("outbox: what was answered is not deleted yet: %s", future.exception())
+                if self._delete_timer is None:
+                    loop = asyncio.get_running_loop()
+                    self._delete_timer = loop.call_later(_DELETE_RETRY_S, self._delete_now)
+
+        self._deleting = self._write_deleting(lambda c: _delete(c, deletes), deletes)
+        self._deleting.add_done_callback(done)
 
     def _write_deleting(
         self,
         write: Callable[[sqlite3.Connection], None],
-        deletes: dict[int, tuple[str, int | None]],
+        deletes: Answers,
+        moved: Callable[[], None] = lambda: None,
     ) -> asyncio.Future[None]:
         """Run `write`; when it is committed, `deletes` need not be repeated."""
 
         def deleted(_: None) -> None:
+            moved()
             for n in deletes:
                 if self._answered.pop(n, None) is not None:
                     self._rows -= 1
@@ -327,14 +409,12 @@ class Outbox:
 def _insert(
     connection: sqlite3.Connection, rows: Rows, also: Callable[[sqlite3.Connection], None] | None
 ) -> None:
-    connection.executemany(
-        "INSERT INTO outbox (n, body, message_id, attempts) VALUES (?, ?, ?, ?)", rows
-    )
+    connection.executemany("INSERT INTO outbox (n, body, attempts) VALUES (?, ?, ?)", rows)
     if also is not None:
         also(connection)
 
 
-def _delete(connection: sqlite3.Connection, deletes: dict[int, tuple[str, int | None]]) -> None:
+def _delete(connection: sqlite3.Connection, deletes: Answers) -> None:
     connection.executemany("DELETE FROM outbox WHERE n = ?", [(n,) for n in deletes])
     connection.executemany(
         "UPDATE transactions SET backend_id = ? WHERE id = ?",

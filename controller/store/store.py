@@ -38,4 +38,5 @@ class Store:
         flushed = self.outbox.flush()
         if flushed is not None:
             await flushed
+        self.outbox.finish()
         await self.database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,8 @@ from controller.core.model import Report, Transaction
 from controller.store.codec import transaction_from_text, transaction_to_text
 from controller.store.database import Database
 from controller.store.outbox import Outbox
+
+_log = logging.getLogger(__name__)
 
 
 class Transactions:
@@ -62,7 +65,7 @@ class Transactions:
         return self._database.write(write)
 
     async def open_transactions(self) -> dict[int, Transaction]:
-        """By EVSE, each with its last stored moment of life."""
+        """By EVSE, each with its last stored moment of life; what cannot be read is left out."""
 
         def read(connection: sqlite3.Connection) -> list[tuple[str, str | None, float | None]]:
             return connection.execute(
@@ -73,7 +76,11 @@ class Transactions:
 
         found: dict[int, Transaction] = {}
         for body, at, meter_wh in await self._database.write(read):
-            transaction = transaction_from_text(body)
+            try:
+                transaction = transaction_from_text(body)
+            except (ValueError, LookupError, TypeError, AttributeError):
+                _log.error("store: an open transaction cannot be read: %.200s", body)
+                continue
             if at is not None and transaction.stop_asked_at is None:
                 transaction = replace(
                     transaction, last_seen_at=datetime.fromisoformat(at), last_meter_wh=meter_wh

@@ -38,7 +38,6 @@ async def main(folder: Path, first: int) -> None:
 
 async def _deliver_one(store: Store, tell) -> None:  # type: ignore[no-untyped-def]
     while (entry := await store.outbox.head()) is not None:
-        await store.outbox.sending(entry.n, f"m-{entry.n}")
         await store.outbox.delivered(entry.n, entry.n)
         report = entry.report
         if isinstance(report, TransactionStarted):

@@ -13,9 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.model import StopReason, TransactionEnded, TransactionStarted
+from controller.core.model import (
+    IdToken,
+    Report,
+    StopReason,
+    TransactionEnded,
+    TransactionStarted,
+)
 from controller.store.store import FILE, Store
-from tests.unit.store.test_outbox import AT, ended, started, transaction
+from tests.unit.store.test_outbox import AT, ended, started, transaction, values
 
 KILLS = 12
 
@@ -127,6 +133,119 @@ async def test_failing_at_the_nth_write_loses_only_what_was_refused(tmp_path: Pa
         assert ("started tx-1" in waiting) is done[0]
         assert ("ended tx-1" in waiting) is done[2]
         assert opened == ({"tx-1"} if done[0] and not done[2] else set())
+
+
+async def _whole_life(store: Store) -> tuple[dict[str, bool], list[str]]:
+    """Every kind of write once: (step: was it acknowledged, what the backend was told)."""
+    box, done, told = store.outbox, {}, []
+    changed = replace(transaction(1), group=IdToken("G"))
+    over = replace(changed, ended_at=AT, meter_stop_wh=5.0, stop_reason=StopReason.LOCAL)
+
+    async def tell() -> None:
+        entry = await box.head()
+        if entry is not None:
+            told.append(_name(entry.report))
+            await box.delivered(entry.n, 7)
+
+    async def put_aside() -> None:
+        entry = await box.head()
+        if entry is not None:
+            await box.undeliverable(entry.n, "InternalError")
+
+    async def again() -> None:
+        for number, *_ in await box.undelivered():
+            await box.send_again(number)
+
+    async def flush() -> None:
+        box.append_volatile(values(1))
+        await (box.flush() or asyncio.sleep(0))
+
+    for name, step in (
+        ("begin", lambda: store.transactions.begin(transaction(1), started(1))),
+        ("change", lambda: store.transactions.change(changed)),
+        ("alive", lambda: store.transactions.alive(1, "tx-1", AT, 2.0)),
+        ("flush", flush),
+        ("end", lambda: store.transactions.end(over, ended(1))),
+        ("tell", tell),
+        ("put aside", put_aside),
+        ("again", again),
+        ("put", lambda: store.values.put("a", "1")),
+        ("tell more", tell),
+    ):
+        try:
+            await step()
+            done[name] = True
+        except sqlite3.OperationalError:
+            done[name] = False
+    return done, told
+
+
+def _name(report: Report | None) -> str:
+    return f"{type(report).__name__} {report.transaction_id}" if report is not None else "?"
+
+
+@pytest.mark.parametrize("failing", range(30))
+async def test_failing_at_the_nth_write_of_everything_a_store_does(
+    tmp_path: Path, failing: int
+) -> None:
+    """Whoever asked is told; what was acknowledged is in exactly one place, the rest changed nothing."""
+    store = await Store.open(tmp_path)
+    real, count = store.database.write, 0
+
+    def write(work, then=None):  # type: ignore[no-untyped-def]
+        nonlocal count
+        count += 1
+
+        def full(connection: sqlite3.Connection) -> None:
+            work(connection)
+            raise sqlite3.OperationalError("database or disk is full")
+
+        return real(full if count == failing + 1 else work, then)
+
+    store.database.write = write  # type: ignore[method-assign]
+    done, told = await _whole_life(store)
+    assert len([ok for ok in done.values() if not ok]) <= 1
+    tail = [_name(e.report) for e in store.outbox._tail]
+    await store.database.close()
+
+    store = await Store.open(tmp_path)
+    kept = await store.outbox.backend_transaction_id("tx-1")
+    opened = await store.transactions.open_transactions()
+    last = await store.transactions.last(1)
+    aside = [_name(report) for _, report, _, _ in await store.outbox.undelivered()]
+    waiting = []
+    while (entry := await store.outbox.head()) is not None:
+        waiting.append(_name(entry.report))
+        await store.outbox.delivered(entry.n, 7)
+    stored = await store.values.all("")
+    await store.close()
+
+    expected = [
+        name
+        for step, name in (
+            ("begin", "TransactionStarted tx-1"),
+            ("flush", "MeterValuesTaken tx-1"),
+            ("end", "TransactionEnded tx-1"),
+        )
+        if done[step] or name in told
+    ]
+    if not done["flush"] and "MeterValuesTaken tx-1" in waiting + aside:
+        expected.append(
+            "MeterValuesTaken tx-1"
+        )  # it stayed in memory and went with the next commit
+    found = told + waiting + aside
+    assert sorted(set(found)) == sorted(set(expected)), (done, told, waiting, aside, tail)
+    # Twice only what was answered while its deletion failed, and that is the last one told.
+    for name in found:
+        times = found.count(name)
+        assert times == 1 or (times == 2 and name == told[-1] and waiting[0] == name)
+    assert stored == ({"a": "1"} if done["put"] else {})
+    assert set(opened) == ({1} if done["begin"] and not done["end"] else set())
+    assert (last is not None) is done["begin"]
+    if last is not None and not done["end"]:
+        assert (last.group is not None) is done["change"]
+    if kept is not None:
+        assert kept == 7 and "TransactionStarted tx-1" in told
 
 
 def test_the_file_is_one_file(tmp_path: Path) -> None:

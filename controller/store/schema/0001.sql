@@ -18,11 +18,10 @@ CREATE TABLE life (
     meter_wh REAL NOT NULL
 ) STRICT;
 
--- n has no gaps between the first and the last row.
+-- In the order of n; numbers of what was delivered before it was ever stored are missing.
 CREATE TABLE outbox (
     n INTEGER PRIMARY KEY,
     body TEXT NOT NULL,
-    message_id TEXT,
     attempts INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 

@@ -78,20 +78,15 @@ class FakeOutbox:
     def add(self, *reports: Report) -> None:
         for report in reports:
             self.n += 1
-            self.entries.append(OutboxEntry(n=self.n, report=report, message_id=None, attempts=0))
+            self.entries.append(OutboxEntry(n=self.n, report=report, attempts=0))
 
     async def head(self) -> OutboxEntry | None:
         return self.entries[0] if self.entries else None
 
-    async def sending(self, n: int, message_id: str) -> None:
-        raise AssertionError("message ids need no storing")
-
     async def refused(self, n: int) -> int:
         old = self.entries[0]
         assert old.n == n
-        self.entries[0] = OutboxEntry(
-            n=n, report=old.report, message_id=None, attempts=old.attempts + 1
-        )
+        self.entries[0] = OutboxEntry(n=n, report=old.report, attempts=old.attempts + 1)
         return old.attempts + 1
 
     async def delivered(self, n: int, backend_transaction_id: int | None = None) -> None:

@@ -186,6 +186,21 @@ async def test_settled_waits_for_what_is_stored_but_not_longer_than_asked() -> N
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_an_empty_queue_is_settled_at_once_after_a_reconnection() -> None:
+    """Statuses wait until the queue is settled: with nothing in it they must not wait after a lost link."""
+    rig = Rig()
+    rig.outbox.online(True)
+    task = asyncio.create_task(rig.outbox.run())
+    await rig.outbox.settled(5.0)
+    for _ in range(2):
+        rig.outbox.online(False)
+        rig.outbox.online(True)
+        await asyncio.sleep(0.01)
+        assert rig.outbox.is_settled()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_failing_disk_does_not_end_the_deliveries() -> None:
     rig = Rig()
     failures = [OSError("disk full")]
@@ -204,7 +219,7 @@ async def test_a_failing_disk_does_not_end_the_deliveries() -> None:
 
 def test_message_ids_depend_on_entry_and_attempt_only() -> None:
     def entry(n: int = 1, report: Report = START, attempts: int = 0) -> OutboxEntry:
-        return OutboxEntry(n=n, report=report, message_id=None, attempts=attempts)
+        return OutboxEntry(n=n, report=report, attempts=attempts)
 
     ids = {message_id_of(e) for e in (entry(), entry(2), entry(report=END), entry(attempts=1))}
     assert len(ids) == 4

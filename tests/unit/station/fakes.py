@@ -441,7 +441,6 @@ class World:
         found = []
         while (entry := await self.store.outbox.head()) is not None:
             found.append(entry.report)
-            await self.store.outbox.sending(entry.n, f"m{entry.n}")
             await self.store.outbox.delivered(entry.n, 100 + entry.n)
         await self.store.database.probe()
         return found

@@ -87,3 +87,17 @@ async def test_the_rest_and_nonsense(tmp_path: Path) -> None:
         assert all("error" in answer for answer in answers[4:])
         assert world.backend.asked == ["DEMO-CARD"]
         assert not world.backend.connected
+
+
+async def test_what_is_sent_again_goes_out_without_waiting_for_the_next_report(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path) as world:
+        await world.charge()
+        entry = await world.store.outbox.head()
+        assert entry is not None
+        await world.store.outbox.undeliverable(entry.n, "InternalError")
+        ((number, _, _, _),) = await world.store.outbox.undelivered()
+        told = world.backend.waiting
+        assert await ask(world, {"do": "send-again", "n": number}) == [{"ok": True}]
+        assert world.backend.waiting > told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -85,6 +86,26 @@ async def test_a_newer_schema_is_kept_aside(tmp_path: Path) -> None:
     connection.close()
     store = await Store.open(tmp_path)
     assert "newer" in store.database.note
+    await store.close()
+
+
+async def test_what_follows_a_commit_may_fail_without_stopping_the_rest(tmp_path: Path) -> None:
+    """The one who asked is told, and the others of the same commit get their answers."""
+    store = await Store.open(tmp_path)
+
+    def wrong(_: object) -> None:
+        raise ValueError("planted")
+
+    futures = [
+        store.database.write(lambda _: 1),
+        store.database.write(lambda _: 2, wrong),
+        store.database.write(lambda _: 3),
+    ]
+    async with asyncio.timeout(5):
+        assert await futures[0] == 1
+        with pytest.raises(ValueError, match="planted"):
+            await futures[1]
+        assert await futures[2] == 3
     await store.close()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from controller.core.model import (
     TransactionEnded,
     TransactionStarted,
 )
+from controller.ocpp.outbox import message_id_of
 from controller.store.store import Store
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -68,7 +72,6 @@ async def drain(store: Store) -> list[Report]:
     found = []
     while (entry := await store.outbox.head()) is not None:
         found.append(entry.report)
-        await store.outbox.sending(entry.n, f"m-{entry.n}")
         await store.outbox.delivered(entry.n)
     return found
 
@@ -131,11 +134,10 @@ async def test_a_volatile_report_that_was_delivered_is_never_written(tmp_path: P
     await store.close()
 
 
-async def test_a_volatile_report_on_its_way_is_flushed_with_its_message_id(store: Store) -> None:
+async def test_a_volatile_report_answered_on_its_way_into_the_table_is_gone(store: Store) -> None:
     store.outbox.append_volatile(values(1))
     entry = await store.outbox.head()
     assert entry is not None
-    await store.outbox.sending(entry.n, "m-1")
     appending = store.outbox.append(ended(1))
     await store.outbox.delivered(entry.n)
     await appending
@@ -143,18 +145,21 @@ async def test_a_volatile_report_on_its_way_is_flushed_with_its_message_id(store
 
 
 async def test_a_repeated_frame_carries_the_same_id_also_after_a_restart(tmp_path: Path) -> None:
-    """R16-TX-5."""
+    """R16-TX-5: what the id is made of survives, so the id needs no write before the frame."""
     store = await Store.open(tmp_path)
+    store.outbox.append_volatile(values(1))
+    volatile = await store.outbox.head()
     await store.outbox.append(started(1))
     entry = await store.outbox.head()
-    assert entry is not None and entry.message_id is None
-    await store.outbox.sending(entry.n, "m-1")
+    assert volatile is not None and entry is not None
+    assert message_id_of(entry) == message_id_of(volatile)
+    await store.outbox.refused(entry.n)
     again = await store.outbox.head()
-    assert again is not None and again.message_id == "m-1"
+    assert again is not None and message_id_of(again) != message_id_of(entry)
     await store.database.close()
     store = await Store.open(tmp_path)
     kept = await store.outbox.head()
-    assert kept is not None and kept.message_id == "m-1"
+    assert kept is not None and message_id_of(kept) == message_id_of(again)
     await store.close()
 
 
@@ -196,6 +201,273 @@ async def test_an_undeliverable_report_is_kept_and_can_be_sent_again(tmp_path: P
     assert not await store.outbox.send_again(number)
     assert await store.outbox.undelivered() == []
     assert await drain(store) == [ended(1), started(1)]
+    await store.close()
+
+
+async def _undelivered_start(store: Store) -> int:
+    """Transaction 1 with a start that the backend refused to the end; its number there."""
+    await store.transactions.begin(transaction(1), started(1))
+    entry = await store.outbox.head()
+    assert entry is not None
+    await store.outbox.undeliverable(entry.n, "InternalError")
+    ((number, _, _, _),) = await store.outbox.undelivered()
+    return number
+
+
+async def test_a_start_that_goes_again_takes_its_end_along(store: Store) -> None:
+    """R16-TX-4: the end went out with -1; without another one the backend's transaction never ends."""
+    number = await _undelivered_start(store)
+    over = replace(
+        transaction(1),
+        ended_at=AT,
+        meter_stop_wh=7.0,
+        stop_reason=StopReason.REMOTE,
+        stopped_by=IdToken("CD"),
+        estimated=True,
+    )
+    await store.transactions.end(over, ended(1))
+    assert await drain(store) == [ended(1)]
+    assert await store.outbox.send_again(number)
+    start, end = await drain(store)
+    assert start == started(1)
+    assert isinstance(end, TransactionEnded)
+    assert (end.transaction_id, end.evse, end.at, end.meter_wh) == ("tx-1", 1, AT, 7.0)
+    assert (end.reason, end.id_token, end.estimated) == (StopReason.REMOTE, IdToken("CD"), True)
+
+
+async def test_a_start_that_goes_again_takes_its_undelivered_end_along(store: Store) -> None:
+    number = await _undelivered_start(store)
+    over = replace(transaction(1), ended_at=AT, meter_stop_wh=7.0, stop_reason=StopReason.LOCAL)
+    await store.transactions.end(over, ended(1))
+    entry = await store.outbox.head()
+    assert entry is not None
+    await store.outbox.undeliverable(entry.n, "InternalError")
+    assert await store.outbox.send_again(number)
+    assert await store.outbox.undelivered() == []
+    assert await drain(store) == [started(1), ended(1)]
+
+
+async def test_the_start_of_a_running_transaction_goes_again_without_an_end(store: Store) -> None:
+    number = await _undelivered_start(store)
+    assert await store.outbox.send_again(number)
+    await store.transactions.end(
+        replace(transaction(1), ended_at=AT, stop_reason=StopReason.LOCAL), ended(1)
+    )
+    assert await drain(store) == [started(1), ended(1)]
+
+
+async def test_a_transaction_that_ends_while_its_start_is_sent_again(store: Store) -> None:
+    """Its end is then older than the start that goes again: another one follows."""
+    number = await _undelivered_start(store)
+    over = replace(transaction(1), ended_at=AT, meter_stop_wh=1.0, stop_reason=StopReason.LOCAL)
+    real, reads = store.database.write, 0
+
+    def write(work, then=None):  # type: ignore[no-untyped-def]
+        nonlocal reads
+        reads += 1
+        future = real(work, then)
+        if reads == 2:  # it has just been asked whether the transaction is over
+            store.transactions.end(over, ended(1))
+        return future
+
+    store.database.write = write  # type: ignore[method-assign]
+    assert await store.outbox.send_again(number)
+    reports = await drain(store)
+    assert [type(r) for r in reports] == [TransactionEnded, TransactionStarted, TransactionEnded]
+
+
+async def test_the_same_number_twice_at_once_goes_again_once(store: Store) -> None:
+    number = await _undelivered_start(store)
+    both = await asyncio.gather(*(store.outbox.send_again(number) for _ in range(2)))
+    assert sorted(both) == [False, True]
+    assert await drain(store) == [started(1)]
+
+
+async def test_what_cannot_be_put_aside_stays_at_the_head(tmp_path: Path) -> None:
+    """DESIGN §1.5: a full disk while the backend refuses for the last time."""
+    store = await Store.open(tmp_path)
+    await store.transactions.begin(transaction(1), started(1))
+    await store.outbox.append(ended(1))
+    await _fill(store, "INSERT ON undelivered")
+    entry = await store.outbox.head()
+    assert entry is not None
+    with pytest.raises(sqlite3.IntegrityError):
+        await store.outbox.undeliverable(entry.n, "InternalError")
+    assert await store.outbox.head() == entry
+    assert await store.outbox.backend_transaction_id("tx-1") is None
+    await store.outbox.delivered(entry.n, 5)
+    assert await store.outbox.backend_transaction_id("tx-1") == 5
+    assert await drain(store) == [ended(1)]
+    await store.close()
+    store = await Store.open(tmp_path)
+    assert store.outbox.waiting == 0
+    await store.close()
+
+
+async def test_a_volatile_report_that_is_put_aside_is_not_in_the_queue(tmp_path: Path) -> None:
+    """Also when an append takes it along at the same moment."""
+    store = await Store.open(tmp_path)
+    store.outbox.append_volatile(values(1))
+    entry = await store.outbox.head()
+    assert entry is not None
+    moving = asyncio.create_task(store.outbox.undeliverable(entry.n, "InternalError"))
+    await asyncio.sleep(0)
+    await store.outbox.append(ended(1))
+    await moving
+    await store.close()
+    store = await Store.open(tmp_path)
+    assert [report for _, report, _, _ in await store.outbox.undelivered()] == [values(1)]
+    assert await drain(store) == [ended(1)]
+    await store.close()
+
+
+async def test_attempts_count_on_while_a_volatile_report_is_stored(store: Store) -> None:
+    store.outbox.append_volatile(values(1))
+    entry = await store.outbox.head()
+    assert entry is not None
+    assert await store.outbox.refused(entry.n) == 1
+    flushing = store.outbox.flush()
+    assert flushing is not None
+    assert await store.outbox.refused(entry.n) == 2
+    await flushing
+    kept = await store.outbox.head()
+    assert kept is not None and kept.attempts == 2
+
+
+async def test_what_could_not_be_deleted_is_deleted_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full for a moment: no answered report goes out again after a restart."""
+    monkeypatch.setattr("controller.store.outbox._DELETE_RETRY_S", 0.01)
+    store = await Store.open(tmp_path)
+    await store.outbox.append(started(1))
+    await _fill(store, "DELETE ON outbox")
+    assert await drain(store) == [started(1)]
+    await asyncio.sleep(0.03)
+    assert store.outbox.waiting == 1
+    await store.database.write(lambda c: c.execute("DROP TRIGGER full"))
+    async with asyncio.timeout(5):
+        while store.outbox.waiting:
+            await asyncio.sleep(0.005)
+    await store.database.close()
+    store = await Store.open(tmp_path)
+    assert await store.outbox.head() is None
+    await store.close()
+
+
+async def test_a_clean_end_deletes_what_was_answered(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    await store.outbox.append(started(1))
+    assert await drain(store) == [started(1)]
+    await store.close()
+    store = await Store.open(tmp_path)
+    assert await store.outbox.head() is None
+    await store.close()
+
+
+@pytest.mark.parametrize("first", [1, 65])
+async def test_a_row_that_cannot_be_read_stops_nothing(tmp_path: Path, first: int) -> None:
+    """It is put aside as it is, shown, and the rest goes out."""
+    store = await Store.open(tmp_path)
+    for number in range(first - 1):
+        store.outbox.append_volatile(values(number))
+    await store.outbox.append(started(1))
+    await store.outbox.append(started(2))
+    await store.outbox.append(ended(2))
+
+    def spoil(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE outbox SET body = '{\"is' WHERE n = ?", (first,))
+        connection.execute("UPDATE outbox SET body = '{\"is\": 1}' WHERE n = ?", (first + 1,))
+
+    await store.database.write(spoil)
+    await store.database.close()
+    store = await Store.open(tmp_path)
+    assert await drain(store) == [*(values(n) for n in range(first - 1)), ended(2)]
+    async with asyncio.timeout(5):
+        while store.outbox.waiting:
+            await asyncio.sleep(0.005)
+    assert [report for _, report, _, _ in await store.outbox.undelivered()] == [None, None]
+    shown = await store.outbox.undelivered_as_text()
+    assert [row["report"] for row in shown] == ['{"is', {"is": 1}]
+    assert not await store.outbox.send_again(1)
+    await store.close()
+    store = await Store.open(tmp_path)
+    assert await store.outbox.head() is None
+    await store.close()
+
+
+async def test_rows_that_can_neither_be_read_nor_put_aside_stop_nothing(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    for number in range(70):
+        store.outbox.append_volatile(values(number))
+    await store.outbox.append(ended(1))
+    await store.database.write(lambda c: c.execute("UPDATE outbox SET body = '' WHERE n <= 70"))
+    await _fill(store, "INSERT ON undelivered")
+    await store.close()
+    store = await Store.open(tmp_path)
+    async with asyncio.timeout(10):
+        assert await drain(store) == [ended(1)]
+    await store.close()
+    store = await Store.open(tmp_path)
+    assert store.outbox.waiting == 70
+    await store.close()
+
+
+async def test_the_next_entry_comes_when_the_answered_one_is_deleted(store: Store) -> None:
+    """After a power cut at most the last answered report goes out again."""
+    await store.outbox.append(started(1))
+    await store.outbox.append(ended(1))
+    entry = await store.outbox.head()
+    assert entry is not None
+    disk = threading.Event()
+    store.database.write(lambda _: disk.wait(10))
+    await store.outbox.delivered(entry.n, 1)
+    following = asyncio.create_task(store.outbox.head())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not following.done()
+    disk.set()
+    after = await following
+    assert after is not None and after.report == ended(1)
+
+
+async def test_what_is_answered_while_its_write_fails_is_counted_down_once(store: Store) -> None:
+    store.outbox.append_volatile(values(1))
+    entry = await store.outbox.head()
+    assert entry is not None
+    appending = store.outbox.append(ended(1), lambda _: 1 / 0)
+    await store.outbox.delivered(entry.n)
+    with pytest.raises(ZeroDivisionError):
+        await appending
+    await store.database.probe()
+    assert store.outbox.waiting == 0
+
+
+async def test_numbers_that_are_missing_are_not_counted(tmp_path: Path) -> None:
+    """Values that were delivered from memory leave gaps."""
+    store = await Store.open(tmp_path)
+    await store.outbox.append(started(1))
+    store.outbox._next_n += 50
+    await store.outbox.append(ended(1))
+    await store.database.close()
+    store = await Store.open(tmp_path)
+    assert store.outbox.waiting == 2
+    await store.close()
+
+
+async def test_values_whose_write_failed_come_also_behind_a_long_queue(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    store.outbox.append_volatile(values(1000))
+    with pytest.raises(ZeroDivisionError):
+        await store.outbox.append(ended(1), lambda _: 1 / 0)
+    # Stored with younger numbers and delivered before the values get into the table.
+    kept = store.outbox._take_tail()
+    await store.outbox.append(started(2))
+    assert await drain(store) == [started(2)]
+    store.outbox._ahead_is_all = False
+    store.outbox._tail.extend(kept)
+    await store.outbox.append(ended(2))
+    assert await drain(store) == [values(1000), ended(2)]
     await store.close()
 
 
@@ -268,6 +540,15 @@ async def test_nothing_is_lost_when_a_write_fails(store: Store) -> None:
         await store.outbox.append(ended(1), fail)
     await store.outbox.append(ended(2))
     assert await drain(store) == [values(1), ended(2)]
+
+
+async def _fill(store: Store, statement: str) -> None:
+    """From now on this statement fails, as on a full disk."""
+    await store.database.write(
+        lambda c: c.execute(
+            f"CREATE TRIGGER full BEFORE {statement} BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+    )
 
 
 def _bytes(folder: Path) -> int:

@@ -152,3 +152,14 @@ async def test_a_full_cache_loses_invalid_entries_first_then_the_oldest(store: S
 def test_times_are_aware() -> None:
     assert AT.tzinfo is UTC
     assert datetime.fromisoformat(AT.isoformat()) == AT
+
+
+async def test_an_open_transaction_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    await store.transactions.begin(transaction(1), None)
+    await store.transactions.begin(replace(transaction(2), evse=2), None)
+    await store.database.write(
+        lambda c: c.execute("UPDATE transactions SET body = '{}' WHERE id = 'tx-1'")
+    )
+    assert set(await store.transactions.open_transactions()) == {2}
+    await store.close()
