@@ -52,6 +52,7 @@ class ChargingStateFilter:
         """The state now."""
         raw, settle_s = _raw_state(session, guard)
         if session.transaction is not None and session.ending and session.plug_id is not None:
+            self._deadline_s = None
             return self._state
         if session.transaction is not None and self._state is ChargingState.IDLE:
             self._state = ChargingState.EV_CONNECTED

@@ -417,7 +417,7 @@ class EvseSession(SessionBase):
         if grant is None or plug_id is None or self._used or self.transaction is not None:
             return []
         self._used = True
-        self.grant = None
+        self.grant = self._asked = None
         if fact.energy_wh is None:
             self.notice = "the energy meter cannot be read and its register was never known"
             return [MarkUsed(plug_id=plug_id)]

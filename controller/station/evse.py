@@ -230,7 +230,6 @@ class EvseActor:
                     fact.take(fact.reading)
                     self._around.reports_waiting()
             return
-        before = self.session.transaction
         commands = self.session.feed(fact, self._moment())
         for i, command in enumerate(commands):
             if not await self._carry_out(command):
@@ -241,9 +240,9 @@ class EvseActor:
                 _log.error("evse=%d dropped %d commands", self.id, len(commands) - i - 1)
                 break
         running = self.session.transaction
-        if running is None and before is not None:
+        if running is None or self.session.ending:
             self._alive_due_s = None
-        elif running is not None and not self.session.ending:
+        elif self.joined:  # before that nobody knows whether it lives
             await self._beat(running)
         self._samples()
         self._pace()

@@ -147,3 +147,14 @@ def test_every_refusal_of_the_interlock_has_its_sentence(reason: Reason) -> None
     walk.charge()
     text = why(walk, replace(GUARD, refusal=reason.value))
     assert text.startswith("Not charging: ") and text.endswith(".")
+
+
+def test_an_ending_transaction_wants_no_look_at_its_state() -> None:
+    """A time in the past would wake the EVSE without end."""
+    walk, state = Walk(), ChargingStateFilter()
+    walk.charge()
+    state.update(walk.session, GUARD, 0.0)
+    assert state.wants_look_at_s is not None
+    walk.tap()
+    state.update(walk.session, GUARD, 5.0)
+    assert state.wants_look_at_s is None

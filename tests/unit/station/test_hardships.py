@@ -11,8 +11,11 @@ from controller.core.model import (
     IdTokenInfo,
     ResetKind,
     SessionPhase,
+    Transaction,
     TransactionEnded,
 )
+from controller.store.store import Store
+from hal.errors import MeterSilent
 from tests.unit.station.fakes import ACCEPTED, FakeGuard, World
 
 
@@ -218,3 +221,41 @@ async def test_a_cable_that_was_kept_is_given_back_after_a_restart(tmp_path: Pat
         await world.restart()
         await world.tap()
         assert ("unlock", 1) in world.guard.sent
+
+
+async def test_an_ending_transaction_does_not_keep_the_processor_busy(tmp_path: Path) -> None:
+    """The meter is silent at the end and the minute of the next moment of life passes."""
+    async with World(tmp_path) as world:
+        await world.charge(55)
+        world.meters[1].error = MeterSilent("no answer")
+        await world.tap()
+        actor = world.station.actors[1]
+        await world.advance(6)
+        due_s = actor._seconds_to_next()
+        assert actor.session.ending
+        assert due_s is not None and due_s > 0.1
+
+
+async def test_a_moment_of_life_is_not_stored_before_the_guard_has_spoken(tmp_path: Path) -> None:
+    """Otherwise the end after a power loss would be dated after it."""
+    async with World(tmp_path) as world:
+        await world.charge(90)
+        await world.kill()
+        stored = (await _life(world)).last_seen_at
+        guard = FakeGuard(world.clock, 1, guard_id="g2")
+        world.guard = world.meters[1]._guard = guard
+        world.clock.now_ns += 30_000_000_000
+        guard.run = asyncio.Event().wait  # type: ignore[method-assign,assignment]
+        await world.start()
+        await world.advance(150)
+        assert (await world.store.transactions.open_transactions())[1].last_seen_at == stored
+        due_s = world.station.actors[1]._seconds_to_next()
+        assert due_s is None or due_s > 0.1
+
+
+async def _life(world: World) -> Transaction:
+    store = await Store.open(world.state_dir)
+    try:
+        return (await store.transactions.open_transactions())[1]
+    finally:
+        await store.database.close()
