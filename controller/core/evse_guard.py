@@ -112,6 +112,7 @@ class EvseGuard:
         self._derated_amps = settings.max_amps
         self._confirmed = False
         self._held = False
+        self._free = False
         self._closed = False
 
     # --- what others may ask ----------------------------------------------------------------------
@@ -301,13 +302,16 @@ class EvseGuard:
             self._lock.ask(LockCommand.UNLOCK)
         if level in CONNECTED and not self.plugged:
             self.plugged = True
+            self._free = False
             self.plug_id += 1
             self._new_plug_in()
             self._cable.start(now_ns)
             self._tell(FactKind.PLUGGED)
-        elif level is Level.A and self.plugged:
-            self.faults.unplugged()
-            self._unplug()
+        elif level is Level.A and not self._free:
+            self._free = True
+            self.faults.unplugged()  # also those of an earlier life, when nothing is plugged in any more
+            if self.plugged:
+                self._unplug()
 
     def _unplug(self, why: str = "") -> None:
         self.plugged = False

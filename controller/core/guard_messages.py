@@ -230,7 +230,7 @@ def decode(line: bytes) -> Message:
         if cls is Snapshot:
             body["evses"] = tuple(_evse(evse) for evse in body["evses"])
         message: Message = cls(**body)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a guard message: {line[:80]!r} ({error})") from error
     return message
 

@@ -27,6 +27,8 @@ from hal.types import LockState, PilotReading
 
 logger = logging.getLogger(__name__)
 
+MAX_TOLD = 16
+"""Different texts of one trouble that are logged."""
 TEMPERATURE_EVERY_NS = 1_000_000_000
 
 
@@ -65,7 +67,7 @@ class EvseWires:
         self._output_error = ""
         self._celsius: float | None = None
         self._celsius_next_ns = 0
-        self._told_error = ""
+        self._told_errors: set[str] = set()
 
     def on_edge(self, wake: Callable[[], None]) -> None:
         """Let every input that gives edges wake the tick."""
@@ -90,7 +92,7 @@ class EvseWires:
             try:
                 step()
             except Exception as error:  # noqa: BLE001
-                logger.error("EVSE %d: making safe failed: %r", self.guard.settings.evse, error)
+                self._tell_error(f"making safe failed: {error!r}", None)
 
     def close(self) -> None:
         """Make safe and release the drivers."""
@@ -148,7 +150,7 @@ class EvseWires:
             internal = self._failed("an input", error)
         reading, pilot_error = self._read_pilot() if fresh else (None, "")
         if not internal and not pilot_error:
-            self._told_error = ""
+            self._told_errors.clear()
         return GuardInputs(
             fresh=fresh,
             reading=reading,
@@ -216,6 +218,8 @@ class EvseWires:
 
     def _tell_error(self, text: str, error: Exception | None) -> None:
         """Log a failure once, not a hundred times a second."""
-        if text != self._told_error:
-            self._told_error = text
+        if text not in self._told_errors:
+            if len(self._told_errors) >= MAX_TOLD:  # a text that never is the same
+                return
+            self._told_errors.add(text)
             logger.error("EVSE %d: %s", self.guard.settings.evse, text, exc_info=error)

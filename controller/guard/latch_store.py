@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -44,6 +45,9 @@ class LatchStore:
             return {int(evse): dict(faults) for evse, faults in body["evses"].items()}
         except FileNotFoundError as error:
             if self.factory_new:
+                # whatever fails after this: the next start must not take a missing file for a loss
+                with contextlib.suppress(OSError):
+                    self.save({})
                 return {}
             raise StateLostError(f"{self.path} is missing") from error
         except OSError as error:

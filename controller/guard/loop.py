@@ -158,7 +158,7 @@ class GuardLoop:
         if self._withheld and not self._writer.pending:
             self._publish()
             self._server.tell_snapshot()
-        if now_ns >= self._next_snapshot_ns:
+        if now_ns >= self._next_snapshot_ns and not self._withheld:
             self._next_snapshot_ns = now_ns + SNAPSHOT_EVERY_NS
             self._server.tell_snapshot()
             self.lateness.reset()

@@ -86,6 +86,9 @@ def _run(
     from controller.guard.latch_store import LatchStore
 
     store = LatchStore(Path(data["state_dir"]))
+    latched, lost = _load(
+        store
+    )  # before any driver: one that fails must not leave a new station unmarked
     wires = _WireChoice(data, bench, opened, ending.world_gone)
     contactors = {evse["id"]: _open_contactor(evse, wires, opened) for evse in data["evses"]}
 
@@ -101,7 +104,6 @@ def _run(
     logger = logging.getLogger("controller.guard")
     logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells every callback
     installation = Installation.from_dict(data)
-    latched, lost = _load(store)
     if lost:
         logger.error("%s: charging is blocked until the fault is cleared", lost)
     evses = []

@@ -418,3 +418,14 @@ def test_facts_tell_the_story() -> None:
         (FactKind.SELF_TEST, "passed"),
     ]
     assert guard.idle is False
+
+
+@pytest.mark.parametrize("level", "AB")
+def test_fault_until_unplug_of_an_earlier_life_ends_when_nothing_is_plugged(level: str) -> None:
+    world = charging()
+    world.raise_fault("over_current")
+    world.tick()
+    world.die()
+    world.set_level(level)
+    world.ticks(20)
+    assert faults(world) == ([] if level == "A" else ["over_current"])

@@ -194,3 +194,17 @@ def test_heartbeat_beats_with_every_tick_and_edges_wake(charging: Bed) -> None:
     assert charging.wire.beats == beats + 7
     charging.evse.on_edge(lambda: None)
     assert len(charging.wire.wakers) == 3
+
+
+def test_failing_output_is_logged_once_not_at_every_tick(
+    charging: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    charging.wire.broken = {name: OSError("gone") for name in ("permit", "set_duty", "read")}
+    charging.ticks(300)
+    assert 1 <= len(caplog.records) <= 6
+    charging.wire.broken = {}
+    charging.ticks(10)
+    caplog.clear()
+    charging.wire.broken = {"permit": OSError("gone")}
+    charging.ticks(10)
+    assert caplog.records, "a new trouble is told again"

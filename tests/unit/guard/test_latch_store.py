@@ -23,6 +23,12 @@ def test_factory_new_station_has_nothing(tmp_path: Path) -> None:
     assert LatchStore(tmp_path).load() == {}
 
 
+def test_station_whose_first_start_failed_is_not_blocked(tmp_path: Path) -> None:
+    LatchStore(tmp_path).load()  # then a driver does not open; the station goes on
+    (tmp_path / "station.db").touch()
+    assert LatchStore(tmp_path).load() == {}
+
+
 def test_missing_file_of_a_used_station_is_lost_state(tmp_path: Path) -> None:
     (tmp_path / "station.db").touch()
     with pytest.raises(StateLostError, match="missing"):

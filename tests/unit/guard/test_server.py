@@ -194,3 +194,14 @@ def test_living_guard_is_not_disturbed_and_a_left_over_is_replaced(tmp_path: Pat
     bed.server._listener = socket.socket()
     bed.server.close()
     again.close()
+
+
+@pytest.mark.parametrize("text", [b"[" * 5000, b'{"a":' * 2000])
+def test_endless_nesting_drops_its_client_only(bed: Bed, text: bytes) -> None:
+    other = bed.client()
+    bad = bed.client()
+    bad.sendall(text + b"\n")
+    bed.serve()
+    bed.read(other)
+    bed.server.tell_snapshot()
+    assert isinstance(bed.read(other)[-1], Snapshot)
