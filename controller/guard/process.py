@@ -95,6 +95,7 @@ def _run(
     import logging
 
     from controller.core.installation import Installation
+    from controller.guard.background_log import log_in_background
     from controller.guard.loop import GuardLoop
     from controller.guard.realtime import become_real_time
     from controller.log import setup
@@ -126,6 +127,7 @@ def _run(
     refused = become_real_time()  # not before: loading must not starve the others
     if refused:
         logger.warning("not permitted: %s; under load the guard may react late", ", ".join(refused))
+    opened.callback(log_in_background().end)
     with _outputs_safe_first(evses, loop):
         loop.run()
     notify("STOPPING=1")
