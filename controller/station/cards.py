@@ -21,12 +21,16 @@ _HEX = frozenset("0123456789ABCDEF")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    """A card accepted while nothing was plugged in: good for the next plug-in."""
+    """A card shown while nothing was plugged in: good for the next plug-in.
+
+    `mode`: by whose rules it was accepted; None = the EVSEs differ, so the plug-in's own rules decide.
+    """
 
     id_token: IdToken
-    group: IdToken | None
-    offline: bool
     until_s: float
+    mode: AuthorizationMode | None = None
+    group: IdToken | None = None
+    offline: bool = False
 
 
 class CardDesk:
@@ -66,15 +70,16 @@ class CardDesk:
         if waiting is None or not view.plugged or view.phase is not SessionPhase.PREPARING:
             return
         actor = self._station.actors[view.evse]
-        if not actor.session.free_to_start:
+        if not _takes_cards(actor):
             return
         self._waiting = None
-        if self._now_s() < waiting.until_s:
-            actor.tell(
-                facts.Granted(
-                    id_token=waiting.id_token, group=waiting.group, offline=waiting.offline
-                )
-            )
+        if self._now_s() >= waiting.until_s:
+            return
+        token = waiting.id_token
+        if waiting.mode is not actor.session.rules.mode:
+            actor.tell(facts.CardPresented(id_token=token))
+            return
+        actor.tell(facts.Granted(id_token=token, group=waiting.group, offline=waiting.offline))
 
     async def _choose(self, token: IdToken, actors: list[EvseActor]) -> None:
         """Stop its own transaction; else the newest plug-in that waits; else the next one."""
@@ -93,33 +98,44 @@ class CardDesk:
             if grant is not None and grant.id_token.same_as(token):
                 actor.tell(facts.CardPresented(id_token=token))
                 return
-        plugged = [a for a in actors if a.session.free_to_start and a.session.plug_id is not None]
+        plugged = [a for a in actors if _takes_cards(a) and a.session.plug_id is not None]
         if plugged:
             newest = max(plugged, key=lambda a: a.session.preparing_since_s or 0.0)
             newest.tell(facts.CardPresented(id_token=token))
             return
-        if any(a.session.free_to_start for a in actors):
-            await self._wait_for_plug(token)
+        modes = {a.session.rules.mode for a in actors if _takes_cards(a)}
+        if modes:
+            await self._wait_for_plug(token, modes)
             return
         for actor in running or actors:
             actor.tell(facts.CardPresented(id_token=token))
 
-    async def _wait_for_plug(self, token: IdToken) -> None:
+    async def _wait_for_plug(self, token: IdToken, modes: set[AuthorizationMode]) -> None:
         if self._waiting is not None and self._waiting.id_token.same_as(token):
             self._waiting = None
             return
-        decision = await self._station.decide(token, AuthorizationMode.BACKEND)
-        if not decision.accepted:
-            return
-        limit_s = self._station.settings.integer("ConnectionTimeOut")
-        self._waiting = _Waiting(
-            id_token=token,
-            group=decision.group,
-            offline=decision.offline,
-            until_s=self._now_s() + (limit_s or float("inf")),
-        )
+        limit_s = self._station.settings.integer("ConnectionTimeOut") or float("inf")
+        if len(modes) > 1:
+            self._waiting = _Waiting(id_token=token, until_s=self._now_s() + limit_s)
+        else:
+            (mode,) = modes
+            decision = await self._station.decide(token, mode)
+            if not decision.accepted:
+                return
+            self._waiting = _Waiting(
+                id_token=token,
+                until_s=self._now_s() + limit_s,
+                mode=mode,
+                group=decision.group,
+                offline=decision.offline,
+            )
         for actor in self._station.actors.values():
             self.view_changed(actor.view())
 
     def _now_s(self) -> float:
         return self._station.clock.monotonic_ns() / 1e9
+
+
+def _takes_cards(actor: EvseActor) -> bool:
+    free = actor.session.rules.mode is AuthorizationMode.FREE
+    return actor.session.free_to_start and not free

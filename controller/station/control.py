@@ -52,6 +52,7 @@ class Control:
         self._scheduled: set[int] = set()
         self._station_operative = True
         self._resetting = False
+        self._starting: set[int] = set()
 
     async def load(self) -> None:
         """Availability as it was left."""
@@ -108,10 +109,18 @@ class Control:
     ) -> RequestStatus:
         """Accepted = will try. Without an EVSE: the newest plug-in that waits, else a free EVSE."""
         actor = self._free_actor() if evse is None else self._station.actors.get(evse)
-        if self._resetting or actor is None or not actor.session.can_be_started_remotely:
+        if self._resetting or actor is None or not self._can_start(actor):
             return RequestStatus.REJECTED
         if not actor.operative or not actor.joined:
             return RequestStatus.REJECTED
+        self._starting.add(actor.id)  # a second request at this moment must see it
+        try:
+            await self._start(actor, token, remote_start_id)
+        finally:
+            self._starting.discard(actor.id)
+        return RequestStatus.ACCEPTED
+
+    async def _start(self, actor: EvseActor, token: IdToken, remote_start_id: int | None) -> None:
         if self._station.settings.boolean("AuthorizeRemoteTxRequests"):
             actor.tell(facts.RemoteStartAsked(id_token=token, remote_start_id=remote_start_id))
         else:
@@ -121,7 +130,9 @@ class Control:
                     id_token=token, group=group, remote_start_id=remote_start_id, remote=True
                 )
             )
-        return RequestStatus.ACCEPTED
+
+    def _can_start(self, actor: EvseActor) -> bool:
+        return actor.can_be_started_remotely and actor.id not in self._starting
 
     async def remote_stop(self, transaction_id: str) -> RequestStatus:
         """Stop the running transaction with this id (ours)."""
@@ -257,11 +268,7 @@ class Control:
         return None
 
     def _free_actor(self) -> EvseActor | None:
-        actors = [
-            a
-            for a in self._station.actors.values()
-            if a.operative and a.session.can_be_started_remotely
-        ]
+        actors = [a for a in self._station.actors.values() if a.operative and self._can_start(a)]
         waiting = [a for a in actors if a.session.phase is SessionPhase.PREPARING]
         if waiting:
             return max(waiting, key=lambda a: a.session.preparing_since_s or 0.0)

@@ -142,6 +142,13 @@ class EvseActor:
         self.guard_seen(self._snapshot)
 
     @property
+    def can_be_started_remotely(self) -> bool:
+        """The session would take a remote start, and none is on its way to it."""
+        starts = (facts.Granted, facts.RemoteStartAsked)
+        queued = any(isinstance(told, starts) for told in self._inputs)
+        return self.session.can_be_started_remotely and not queued
+
+    @property
     def lock_state(self) -> str:
         """LockState value as the guard told it."""
         return self._snapshot.lock if self._snapshot is not None else LockState.UNKNOWN.value

@@ -536,3 +536,19 @@ async def test_idle_writes_nothing_and_polls_seldom(tmp_path: Path) -> None:
 
 def _size(folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.iterdir() if f.is_file())
+
+
+async def test_two_remote_starts_at_the_same_moment(tmp_path: Path) -> None:
+    """One EVSE cannot be promised twice."""
+    for asks in ("true", "false"):
+        async with World(tmp_path / asks) as world:
+            world.settings.change("AuthorizeRemoteTxRequests", asks)
+            await world.plug()
+            control = world.station.control
+            answers = await asyncio.gather(
+                control.remote_start(IdToken("A"), None), control.remote_start(IdToken("B"), None)
+            )
+            assert sorted(answers) == [RequestStatus.ACCEPTED, RequestStatus.REJECTED]
+            await world.settle()
+            token = world.view().id_token
+            assert token is not None and token.value == "A"
