@@ -184,16 +184,18 @@ async def deaths() -> list[Row]:
         name = "SIGKILL" if number == 9 else "SIGSTOP"
         rows.append(Row(what=f"{name} of the guard → open, {outputs}, {'gate' if gate else 'no gate'}",
                         bar=f"≤ {limit} s", measured=f"{value:.2f} s", ok=value <= limit))  # fmt: skip
-    for number in (9, 19):
-        value = await one_death(
-            "station",
-            number,
-            "kept",
-            False,
-            lambda rig: 0.09 < rig.bench.evse()["pilot"]["duty"] < 0.11,
+    # A killed station is often back before its last offer expires; a stopped one never is.
+    value = await one_death(
+        "station", 19, "kept", False, lambda rig: 0.09 < rig.bench.evse()["pilot"]["duty"] < 0.11
+    )
+    rows.append(
+        Row(
+            what="SIGSTOP of the station → hold offer",
+            bar="≤ 3 s",
+            measured=f"{value:.2f} s",
+            ok=value <= 3,
         )
-        rows.append(Row(what=f"{'SIGKILL' if number == 9 else 'SIGSTOP'} of the station → hold offer",
-                        bar="≤ 3 s", measured=f"{value:.2f} s", ok=value <= 3))  # fmt: skip
+    )
     return rows
 
 

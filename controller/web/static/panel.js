@@ -24,7 +24,7 @@ export function renderPanel(state) {
   for (const name of ["plug", "tap", "unplug", "backend-on"]) {
     $("panel").querySelector(`[data-do=${name}]`).classList.toggle("main", name === next);
   }
-  say($("echo"), [evse?.status, evse?.why].filter(Boolean).join(": "));
+  say($("echo"), evse?.why || evse?.status || "");
   $("echo").dataset.tone = evse?.tone ?? "off";
   const faults = JSON.stringify([chosen(), evse?.faults]);
   if (faults !== causesFor) {
