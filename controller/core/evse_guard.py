@@ -98,6 +98,7 @@ class EvseGuard:
         self._self_test = SelfTest()
         self._cable = CableReader(settings.has_proximity)
         self._lock = LockRules()
+        self._keep_locked = False
         self._lock_state = LockState.NONE
         self._facts: list[Fact] = []
         self._now_ns = now_ns
@@ -182,11 +183,13 @@ class EvseGuard:
             case ClearFault():
                 return self._clear_fault(message, now_ns)
             case Lock():
+                self._keep_locked = message.keep
                 self._lock.inhibited = False
                 self._lock.ask(LockCommand.LOCK, again=True)
             case Unlock():
                 if self._closed or self._watch.closed:
                     return False
+                self._keep_locked = False
                 self._lock.ask(LockCommand.UNLOCK, again=True)
                 self._lock.inhibited = True
             case SelfTestNow():
@@ -299,7 +302,7 @@ class EvseGuard:
             self._unplug("out of sight for too long")
             self._feed(PilotEvent.LOST)
             self._feed(_SEEN[level])
-            self._lock.ask(LockCommand.UNLOCK)
+            self._release_cable()
         if level in CONNECTED and not self.plugged:
             self.plugged = True
             self._free = False
@@ -318,6 +321,11 @@ class EvseGuard:
         self._new_plug_in()
         self._cable.stop()
         self._tell(FactKind.UNPLUGGED, detail=why)
+
+    def _release_cable(self) -> None:
+        """Unplugged at the vehicle: a cable is not kept from its owner, unless the station asked for it."""
+        if not self._keep_locked:
+            self._lock.ask(LockCommand.UNLOCK)
 
     def _new_plug_in(self) -> None:
         """Nothing of one vehicle is carried over to the next."""
@@ -345,7 +353,7 @@ class EvseGuard:
             elif command is Command.PILOT_F:
                 self._f_until_ns = self._now_ns + self._f_length_ns
             elif command is Command.UNLOCK:
-                self._lock.ask(LockCommand.UNLOCK)
+                self._release_cable()
             elif command is Command.PWM_OFF:
                 self._pilot.diode.forget()
         if state is before:

@@ -90,9 +90,10 @@ class ClearFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """Lock the connector."""
+    """Lock the connector. `keep`: unplugging at the vehicle does not unlock it, only Unlock does."""
 
     evse: int
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

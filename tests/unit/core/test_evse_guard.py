@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from controller.core.evse_guard import EvseGuard
-from controller.core.guard_messages import ClearFault, FactKind, RaiseFault, SelfTest, Unlock
+from controller.core.guard_messages import (
+    ClearFault,
+    FactKind,
+    Lock,
+    RaiseFault,
+    SelfTest,
+    Unlock,
+)
 from controller.core.guard_values import EvseGuardSettings, GuardInputs, GuardOutputs
 from hal.types import CpState, LockState, PilotAbilities, PilotReading
 from tests.property.guard_world import MS, World
@@ -429,3 +436,18 @@ def test_fault_until_unplug_of_an_earlier_life_ends_when_nothing_is_plugged(leve
     world.set_level(level)
     world.ticks(20)
     assert faults(world) == ([] if level == "A" else ["over_current"])
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_cable_unplugged_at_the_vehicle_stays_locked_when_asked(keep: bool) -> None:
+    """UnlockConnectorOnEVSideDisconnect = false."""
+    world = plugged(socket=True)
+    world.guard.feed(Lock(evse=1, keep=keep), world.now)
+    world.offering = 16.0
+    world.ticks(20)
+    world.set_level("A")
+    world.ticks(20)
+    assert (world.lock is LockState.LOCKED) is keep
+    assert world.guard.feed(Unlock(evse=1), world.now)
+    world.ticks(10)
+    assert world.lock is LockState.UNLOCKED
