@@ -215,8 +215,8 @@ class GuardLink(Protocol):
         """The cause is gone, or (by="command") a person clears the latch."""
         ...
 
-    def lock(self, evse: int) -> None:
-        """Lock the connector."""
+    def lock(self, evse: int, *, keep: bool = False) -> None:
+        """Lock the connector. `keep`: unplugging at the vehicle does not unlock it."""
         ...
 
     def unlock(self, evse: int) -> None:

@@ -330,7 +330,8 @@ class EvseActor:
                 self._guard.withdraw(self.id, command.plug_id, command.why)
             case LockConnector():
                 if self.installation.lock is not None:
-                    self._guard.lock(self.id)
+                    keep = not self.session.rules.unlock_on_ev_side_disconnect
+                    self._guard.lock(self.id, keep=keep)
             case UnlockConnector():
                 if self.installation.lock is not None:
                     self._guard.unlock(self.id)

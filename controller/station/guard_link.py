@@ -108,9 +108,9 @@ class GuardSocket:
             self._raised.pop((evse, name), None)
         self._send(ClearFault(evse=evse, name=name, by=by))
 
-    def lock(self, evse: int) -> None:
-        """Lock the connector."""
-        self._send(Lock(evse=evse))
+    def lock(self, evse: int, *, keep: bool = False) -> None:
+        """Lock the connector. `keep`: unplugging at the vehicle does not unlock it."""
+        self._send(Lock(evse=evse, keep=keep))
 
     def unlock(self, evse: int) -> None:
         """Unlock the connector."""

@@ -109,8 +109,8 @@ class FakeGuard:
         self.sent.append(("clear", evse, name))
         self.fault_gone(evse, name)
 
-    def lock(self, evse: int) -> None:
-        self.sent.append(("lock", evse))
+    def lock(self, evse: int, *, keep: bool = False) -> None:
+        self.sent.append(("lock", evse, keep))
         self.change(evse, lock="locked")
 
     def unlock(self, evse: int) -> None:

@@ -436,13 +436,21 @@ async def test_availability(tmp_path: Path) -> None:
         assert await control.change_availability(9, True) is AvailabilityStatus.REJECTED
 
 
+async def test_cable_stays_locked_when_unplugged_at_the_vehicle(tmp_path: Path) -> None:
+    """UnlockConnectorOnEVSideDisconnect = false: the guard is told not to unlock by itself."""
+    async with World(tmp_path, lock={"driver": "x"}) as world:
+        world.settings.change("UnlockConnectorOnEVSideDisconnect", "false")
+        await world.charge(10)
+        assert ("lock", 1, True) in world.guard.sent
+
+
 async def test_unlock(tmp_path: Path) -> None:
     """R16-UNL-1."""
     async with World(tmp_path / "a") as world:
         assert await world.station.control.unlock(1) is UnlockStatus.NOT_SUPPORTED
     async with World(tmp_path / "b", lock={"driver": "x"}) as world:
         await world.charge(10)
-        assert ("lock", 1) in world.guard.sent
+        assert ("lock", 1, False) in world.guard.sent
         asking = asyncio.create_task(world.station.control.unlock(1))
         await world.advance(2)
         assert await asking is UnlockStatus.UNLOCKED
