@@ -89,6 +89,11 @@ class Backend(Protocol):
         """BootNotification was accepted at least once by this installation (survives restarts)."""
         ...
 
+    @property
+    def why(self) -> str:
+        """How the link stands, in one sentence; "" = there is nothing to tell."""
+        ...
+
     async def run(self) -> None:
         """Keep the link up for ever."""
         ...

@@ -22,7 +22,10 @@ NO_GUARD = EvseFault(name="internal", detail="the guard does not answer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewInputs:
-    """What the view is made of. `guard` None = the guard did not tell yet or is gone."""
+    """What the view is made of. `guard` None = the guard did not tell yet or is gone.
+
+    `stale`: the meter is lost, so its register is the last one known and its power is not known.
+    """
 
     session: EvseSession
     guard: EvseSnapshot | None
@@ -32,6 +35,7 @@ class ViewInputs:
     granted_amps: float
     backend: str = ""
     reader_lost: bool = False
+    stale: bool = False
 
 
 class ChargingStateFilter:
@@ -108,6 +112,7 @@ def build_view(inputs: ViewInputs, state: ChargingState) -> EvseView:
         faults = tuple(
             EvseFault(name=f.name, detail=f.detail, latched=f.latched) for f in guard.faults
         )
+    now = None if inputs.stale else reading
     register = reading.energy_wh if reading is not None else None
     energy = None
     if running is not None and running.last_meter_wh is not None:
@@ -147,8 +152,8 @@ def build_view(inputs: ViewInputs, state: ChargingState) -> EvseView:
         contactor_closed=guard.contactor_closed if guard is not None else False,
         energy_wh=register,
         transaction_energy_wh=energy,
-        power_w=reading.power_w if reading is not None else None,
-        amps=reading.amps if reading is not None else (None, None, None),
+        power_w=now.power_w if now is not None else None,
+        amps=now.amps if now is not None else (None, None, None),
         why=why,
         info="EV side disconnected" if session.ev_side_disconnected else "",
     )

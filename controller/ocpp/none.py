@@ -22,6 +22,11 @@ class NullBackend:
         """Never."""
         return False
 
+    @property
+    def why(self) -> str:
+        """Nothing to tell."""
+        return ""
+
     async def run(self) -> None:
         """Wait for ever."""
         await asyncio.Event().wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from controller.core import facts
@@ -41,6 +42,8 @@ class CardDesk:
         self._waiting: _Waiting | None = None
         self._hints: dict[str, tuple[float, tuple[int, ...]]] = {}
         self.last_card = ""
+        self.last_at: datetime | None = None
+        self.last_result = ""
 
     def card_read(self, card: CardRead) -> None:
         """A reader saw a card."""
@@ -54,7 +57,7 @@ class CardDesk:
 
     def present(self, text: str, evses: tuple[int, ...] = ()) -> None:
         """A card with this text, verbatim; `evses` empty = find out."""
-        self.last_card = text
+        self.last_card, self.last_at, self.last_result = text, self._station.clock.utc(), ""
         is_uid = len(text) in (8, 10, 14, 20) and not set(text) - _HEX
         token = IdToken(text, IdTokenType.ISO14443 if is_uid else IdTokenType.LOCAL)
         known = [a for a in self._station.actors.values() if not evses or a.id in evses]
@@ -63,6 +66,12 @@ class CardDesk:
         elif known:
             self._station.tasks.aside(self._choose(token, known), "card")
         self._station.snapshots.changed()
+
+    def led_to(self, token: IdToken, result: str) -> None:
+        """What came of a card; kept while it is the last one."""
+        if token.value == self.last_card:
+            self.last_result = result
+            self._station.snapshots.changed()
 
     def view_changed(self, view: EvseView) -> None:
         """A plug-in takes the waiting card."""

@@ -166,6 +166,7 @@ class EvseActor:
                 session=self.session,
                 guard=self._snapshot if self.joined else None,
                 reading=self.poller.latest if self.poller is not None else None,
+                stale=self.poller is not None and self.poller.trusted is None,
                 has_meter=self.poller is not None,
                 operative=self.operative,
                 granted_amps=self._around.granted_amps(self.id),
@@ -246,6 +247,8 @@ class EvseActor:
                     await self._carry_out(late)
                 _log.error("evse=%d dropped %d commands", self.id, len(commands) - i - 1)
                 break
+        if isinstance(fact, facts.CardPresented):
+            self._around.card_led_to(fact.id_token, self._card_result())
         running = self.session.transaction
         if running is None or self.session.ending:
             self._alive_due_s = None
@@ -254,6 +257,11 @@ class EvseActor:
         self._samples()
         self._pace()
         self._publish()
+
+    def _card_result(self) -> str:
+        if self.session.asking:
+            return "is being checked"
+        return "ends the charge" if self.session.ending else self.session.notice
 
     def _publish(self) -> None:
         view = self.view()

@@ -8,19 +8,20 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from controller.core.faults import kind_of
-from controller.core.model import EvseView
+from controller.core.model import EvseView, Transaction
 
 if TYPE_CHECKING:
     from controller.station.station import Station
 
 
 class Snapshots:
-    """Derives everything when asked; keeps nothing but its listeners."""
+    """Derives everything when asked; keeps its listeners and one count that only the store knows."""
 
     def __init__(self, station: Station, version: str) -> None:
         self._station = station
         self._version = version
         self._listeners: list[Callable[[], None]] = []
+        self._undelivered = 0
 
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` at each change; returns the function that ends it."""
@@ -31,6 +32,13 @@ class Snapshots:
         """Something changed."""
         for listener in list(self._listeners):
             listener()
+
+    async def count_undelivered(self) -> None:
+        """Look how many reports the backend refused to the end."""
+        count = await self._station.store.outbox.undelivered_count()
+        if count != self._undelivered:
+            self._undelivered = count
+            self.changed()
 
     def snapshot(self) -> dict[str, Any]:
         """JSON-able state of everything."""
@@ -52,6 +60,7 @@ class Snapshots:
                 "url": backend.url if backend is not None else "",
                 "protocols": list(backend.protocols) if backend is not None else [],
                 "connected": station.online,
+                **({"state": state} if (state := station.backend.why) else {}),
             },
             "guard": {
                 "connected": station.guard.connected,
@@ -59,13 +68,21 @@ class Snapshots:
                 "tick_late_ms_max": _late(station),
             },
             "queue": station.store.outbox.waiting,
+            "undelivered": self._undelivered,
             "store": {
                 "durable": station.store.database.durable,
                 "note": station.store.database.note,
             },
             "reader": {"present": station.has_reader, "lost": station.reader_lost},
             "last_card": station.cards.last_card,
-            "evses": [view_to_json(station.control.view(evse)) for evse in station.actors],
+            "card": _card(station),
+            "evses": [
+                {
+                    **view_to_json(station.control.view(evse)),
+                    "transaction": _transaction(actor.session.transaction),
+                }
+                for evse, actor in station.actors.items()
+            ],
             "frames": [list(frame) for frame in station.backend.frames()],
         }
 
@@ -88,6 +105,29 @@ def view_to_json(view: EvseView) -> dict[str, Any]:
         for fault in view.faults
     ]
     return body
+
+
+def _transaction(running: Transaction | None) -> dict[str, Any] | None:
+    if running is None:
+        return None
+    known = running.last_meter_wh
+    return {
+        "id": running.id,
+        "energy_wh": None if known is None else max(known - running.meter_start_wh, 0.0),
+        "started_at": running.started_at.isoformat(),
+        "id_token": running.id_token.value,
+    }
+
+
+def _card(station: Station) -> dict[str, Any] | None:
+    cards = station.cards
+    if cards.last_at is None:
+        return None
+    return {
+        "uid": cards.last_card,
+        "at": cards.last_at.isoformat(),
+        "result": cards.last_result,
+    }
 
 
 def _late(station: Station) -> float:

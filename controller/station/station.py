@@ -207,7 +207,13 @@ class Station:
 
     async def decide(self, id_token: IdToken, mode: AuthorizationMode) -> Decision:
         """Ask list, cache, backend."""
-        return await self.authorizer.decide(id_token, mode)
+        decision = await self.authorizer.decide(id_token, mode)
+        self.card_led_to(id_token, f"refused: {decision.why}" if decision.why else "accepted")
+        return decision
+
+    def card_led_to(self, id_token: IdToken, result: str) -> None:
+        """What came of a token, for the page, if it was the last card."""
+        self.cards.led_to(id_token, result)
 
     def view_changed(self, view: EvseView) -> None:
         """Publish; the reports of a change go out before its status."""
@@ -245,7 +251,11 @@ class Station:
 
     async def _every_second(self) -> None:
         flush_due_s = self._now_s() + FLUSH_S
+        waiting = -1
         while True:
+            if waiting != self.store.outbox.waiting or self._now_s() >= flush_due_s:
+                waiting = self.store.outbox.waiting
+                self.tasks.aside(self.snapshots.count_undelivered(), "undelivered")
             await self.clock.sleep(1.0)
             now_s = self._now_s()
             if self.guard.connected:

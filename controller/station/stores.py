@@ -72,6 +72,10 @@ class ReportQueue(Protocol):
         """Make what is volatile durable; None = nothing to do."""
         ...
 
+    async def undelivered_count(self) -> int:
+        """How many the backend refused to the end."""
+        ...
+
     async def undelivered_as_text(self) -> list[dict[str, object]]:
         """What the backend refused to the end, for a person."""
         ...

@@ -15,6 +15,10 @@ class Surroundings(Protocol):
         """Ask list, cache, backend."""
         ...
 
+    def card_led_to(self, id_token: IdToken, result: str) -> None:
+        """What came of a card that was shown."""
+        ...
+
     def view_changed(self, view: EvseView) -> None:
         """Publish."""
         ...

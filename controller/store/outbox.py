@@ -261,6 +261,14 @@ class Outbox:
         rows = await self._undelivered_rows()
         return [(n, readable(body), error, at) for n, body, error, at in rows]
 
+    async def undelivered_count(self) -> int:
+        """How many were put aside."""
+
+        def read(connection: sqlite3.Connection) -> int:
+            return int(connection.execute("SELECT count(*) FROM undelivered").fetchone()[0])
+
+        return await self._database.write(read)
+
     async def undelivered_as_text(self) -> list[dict[str, object]]:
         """The same, for a person; what cannot be read as it stands there."""
         rows = await self._undelivered_rows()

@@ -9,7 +9,7 @@ export function normal(raw) {
     station: raw.station ?? {},
     backend: backend(raw),
     evses: (raw.evses ?? []).map((one) => evse(one, guardLost)),
-    card: typeof raw.last_card === "string" && raw.last_card ? { uid: raw.last_card } : raw.card ?? raw.last_card,
+    card: raw.card ?? (typeof raw.last_card === "string" && raw.last_card ? { uid: raw.last_card } : raw.last_card),
     frames: raw.frames ?? [],
     notice: raw.store?.durable === false ? raw.store.note || "What happens now is not stored durably." : "",
     virtual: Boolean(raw.virtual),

@@ -263,6 +263,7 @@ class FakeBackend:
     def __init__(self) -> None:
         self.connected = True
         self.ever_accepted = True
+        self.why = "Connected since noon."
         self.answers: Mapping[str, IdTokenInfo] = {}
         self.hold: asyncio.Event | None = None
         self.asked: list[str] = []
