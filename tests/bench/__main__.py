@@ -8,7 +8,7 @@ import sys
 
 from tests.bench.table import Row, show
 
-PARTS = ("reaction", "deaths", "start", "idle", "latency", "queue")
+PARTS = ("reaction", "deaths", "start", "idle", "latency", "queue", "torture")
 
 
 async def measure(part: str, count: int) -> list[Row]:
@@ -25,6 +25,10 @@ async def measure(part: str, count: int) -> list[Row]:
         from tests.bench import queue
 
         return await queue.measure()
+    if part == "torture":
+        from tests.bench import torture
+
+        return await torture.measure(min(200, max(12, count)))
     from tests.bench import station
 
     if part == "start":
