@@ -354,3 +354,12 @@ def test_the_default_file_explains_every_key() -> None:
             if isinstance(model, type) and issubclass(model, Table):
                 for key in keys(model):
                     assert re.search(rf"^#?{key} = ", text, re.MULTILINE), f"[{table}] {key}"
+
+
+def test_a_pilot_relay_needs_a_contact_at_the_plug(tmp_path: Path) -> None:
+    """While the pilot is cut the board sees nothing, so no vehicle would ever be served."""
+    relay = '{ driver = "relay", pin = 17, current = 16, connected_pin = 23, charging_pin = 24 }'
+    text = MINIMAL.replace('pilot = "sim"', f"pilot = {relay}")
+    assert any("plug_contact = true" in line for line in problems(tmp_path, text))
+    whole = text.replace("= 24 }", "= 24, plug_contact = true }")
+    assert not any("plug_contact" in line for line in problems(tmp_path, whole))
