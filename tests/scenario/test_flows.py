@@ -436,3 +436,31 @@ async def test_dead_meter_at_the_stop(make: Make) -> None:
     await tap(rig, CARD)
     [stop] = await backend.wait_calls("StopTransaction", 1, timeout_s=20.0)
     assert 0 <= before - stop["meterStop"] <= 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_a_backend_that_answers_every_call_after_45_s(make: Make) -> None:
+    """The same in real time with the standard MessageTimeout; minutes long, so only on demand (-m slow)."""
+    rig, backend = await make(ocpp16={"MeterValueSampleInterval": "0"})
+    await learn(rig, backend, (CARD,))
+    backend.mark()
+    backend.patience(29.0)
+    for action in ("Authorize", "StartTransaction", "StopTransaction", "StatusNotification"):
+        backend.delay(action, 45.0)
+    rig.bench.plug(ready_after=0.0)
+    await asyncio.sleep(1.0)
+    await tap(rig, CARD)
+    begin = time.monotonic()
+    await until(lambda: closed(rig), "the contactor closes", 20.0)
+    assert time.monotonic() - begin <= 11.0
+    await asyncio.sleep(5.0)
+    await tap(rig, CARD)
+    await opened(rig)
+    rig.bench.unplug()
+    await backend.wait_calls("StopTransaction", 1, timeout_s=400.0)
+    await backend.wait_status(1, "Available", timeout_s=400.0)
+    await asyncio.sleep(60.0)
+    assert len(backend.transaction_ids()) == 1
+    assert len(set(backend.message_ids("StartTransaction"))) == 1
+    assert len(set(backend.message_ids("StopTransaction"))) == 1
