@@ -32,6 +32,16 @@ class Checked:
     tables: dict[Path, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
+ENERGISING: Mapping[str, tuple[str, ...]] = {
+    "contactor": ("pin",),
+    "pilot": ("pin",),
+    "lock": ("lock_pin", "unlock_pin"),
+    "rcd": ("test_pin",),
+}
+LIVE_AT_BOOT = frozenset((*range(9), 14))
+"""GPIO 0 to 8 are pulled up at power-on, 14 is the console's transmitter (docs/wiring.md §1)."""
+
+
 def check_drivers(raw: Mapping[str, Any], checked: Checked) -> None:
     """Expand and check every driver table; works on whatever has the right shape."""
     evses = raw.get("evse")
@@ -142,6 +152,8 @@ def _check_table(path: Path, part: str, value: Any, phases: int, checked: Checke
         text = 'must be "sim" (virtual wires) or left out'
         checked.problems.append(Finding(path=(*path, "wires"), value=wires, text=text))
     checked.tables[path] = table
+    if wires is None:
+        _check_boot_levels(path, part, table, checked)
     for problem in registry.check(part, table):
         text, hint = problem.text, ""
         if problem.key == "driver" and isinstance(problem.value, str):
@@ -149,6 +161,14 @@ def _check_table(path: Path, part: str, value: Any, phases: int, checked: Checke
         found = MISSING if problem.value is None else problem.value
         where = (*path, problem.key) if problem.key else path
         checked.problems.append(Finding(path=where, value=found, text=text, hint=hint))
+
+
+def _check_boot_levels(path: Path, part: str, table: Mapping[str, Any], checked: Checked) -> None:
+    """Outputs that switch something on must not be on pins that are high or toggle at boot."""
+    for key in ENERGISING.get(part, ()):
+        if table.get(key) in LIVE_AT_BOOT and not isinstance(table[key], bool):
+            text = "is pulled up or toggles while the computer boots: use GPIO 16 to 27 for outputs"
+            checked.problems.append(Finding(path=(*path, key), value=table[key], text=text))
 
 
 def _check_wires(checked: Checked, evses: list[dict[str, Any]]) -> None:

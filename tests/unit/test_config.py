@@ -363,3 +363,18 @@ def test_a_pilot_relay_needs_a_contact_at_the_plug(tmp_path: Path) -> None:
     assert any("plug_contact = true" in line for line in problems(tmp_path, text))
     whole = text.replace("= 24 }", "= 24, plug_contact = true }")
     assert not any("plug_contact" in line for line in problems(tmp_path, whole))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'contactor = {driver = "gpio", pin = 5}',
+        'contactor = {driver = "gpio", pin = 14}',
+        'contactor = {driver = "gpio", pin = 17}\nlock = {driver = "gpio", lock_pin = 6, unlock_pin = 21, feedback_pin = 26}',
+    ],
+)
+def test_no_output_on_a_pin_that_is_live_at_boot(tmp_path: Path, line: str) -> None:
+    """hardware.md §4: GPIO 0 to 8 are pulled up, 14 toggles while the computer boots."""
+    text = f'[[evse]]\npilot = {{driver = "pwm", chip = "pwmchip0", hold_reset_pin = 25}}\n{line}\n'
+    [found] = problems(tmp_path, text)
+    assert "16 to 27" in found
