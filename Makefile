@@ -9,7 +9,7 @@ BIN := .venv/bin
 
 .PHONY: demo test lint bench clean
 
-demo: .venv/.ready
+demo: .venv/.installed
 	@$(BIN)/chargepost demo
 
 test: .venv/.ready
@@ -24,13 +24,20 @@ lint: .venv/.ready
 bench: .venv/.ready
 	@$(BIN)/python -m tests.bench
 
-.venv/.ready: pyproject.toml
+# The demo needs less than the tests and must not wait for their packages.
+.venv/.installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing; run: sudo apt install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "python3-venv is missing; run: sudo apt install python3-venv"; exit 1; }
 	@test -x $(BIN)/python || { echo "making .venv (once, about half a minute)"; $(PYTHON) -m venv .venv; }
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]' || { echo "packages could not be installed: is there a way to a package index?"; exit 1; }
+	@$(call install,.)
 	@touch $@
+
+.venv/.ready: .venv/.installed
+	@$(call install,.[test])
+	@touch $@
+
+install = $(BIN)/python -m pip install -qq --disable-pip-version-check -e '$(1)' || { echo "packages could not be installed: is there a way to a package index?"; exit 1; }
 
 clean:
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -7,7 +7,7 @@ Optional abilities are protocols of their own, found with `isinstance` (`runtime
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Protocol, runtime_checkable
 
 from hal.types import (
@@ -38,6 +38,18 @@ class ControlPilot(Protocol):
 
     def close(self) -> None:
         """Leave the pilot at x1 (no PWM) and release the wires."""
+        ...
+
+
+@runtime_checkable
+class PilotInSteps(Protocol):
+    """A pilot whose window is mostly waiting, so that several can be read at the same time."""
+
+    def read_steps(self) -> Generator[float, None, PilotReading | None]:
+        """One window like `ControlPilot.read`; yields each wait in seconds instead of sleeping.
+
+        A longer wait than asked for is fine; the generator may be closed before its end.
+        """
         ...
 
 

@@ -18,7 +18,7 @@ from controller.core.guard_messages import (
     Snapshot,
     SwitchPhases,
 )
-from controller.guard.evse_wires import EvseWires
+from controller.guard.evse_wires import EvseWires, tick_together
 from controller.guard.latch_store import LatchStore, LatchWriter
 from controller.guard.ring import FactRing
 from controller.guard.server import GuardServer
@@ -149,8 +149,8 @@ class GuardLoop:
                     deadline_ns = min(deadline_ns, self._now_ns() + TICK_NS)
 
     def _tick_all(self, *, fresh: bool) -> None:
+        tick_together(self._all, fresh)
         for evse in self._all:
-            evse.tick(fresh)
             self._withheld += evse.guard.take_facts()
         if any(evse.guard.faults.changed for evse in self._all):
             self._store_latched()

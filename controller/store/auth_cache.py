@@ -10,6 +10,8 @@ from controller.store.database import Database
 
 LIMIT = 10_000
 """Most entries kept; invalid ones leave first, then the oldest."""
+_LATELY = 32
+"""Entries remembered in memory too."""
 
 
 class AuthCache:
@@ -18,6 +20,7 @@ class AuthCache:
     def __init__(self, database: Database, limit: int = LIMIT) -> None:
         self._database = database
         self._limit = limit
+        self._lately: dict[str, IdTokenInfo] = {}  # as it stands in the table
 
     async def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """The remembered answer as it was given (its expiry is the caller's business), or None."""
@@ -41,10 +44,15 @@ class AuthCache:
 
     async def remember(self, id_token: IdToken, info: IdTokenInfo) -> None:
         """Keep an answer; an equal one writes nothing."""
-        if await self.find(id_token) == info:
+        key, lately = id_token.value.casefold(), self._lately
+        if lately.get(key) == info:
             return
+        if await self.find(id_token) == info:
+            _keep(lately, key, info)
+            return
+        lately.pop(key, None)
         row = (
-            id_token.value.casefold(),
+            key,
             info.status.value,
             info.expires_at.isoformat() if info.expires_at else None,
             info.group.value if info.group else None,
@@ -52,7 +60,7 @@ class AuthCache:
             datetime.now(UTC).isoformat(),
         )
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: sqlite3.Connection) -> bool:
             connection.execute("INSERT OR REPLACE INTO auth_cache VALUES (?, ?, ?, ?, ?, ?)", row)
             surplus = connection.execute("SELECT count(*) FROM auth_cache").fetchone()[0]
             if surplus > self._limit:
@@ -61,9 +69,20 @@ class AuthCache:
                     "WHERE token <> ? ORDER BY status = 'Accepted', stored_at LIMIT ?)",
                     (row[0], surplus - self._limit),
                 )
+            return bool(surplus > self._limit)
 
-        await self._database.write(write)
+        if await self._database.write(write):
+            lately.clear()
+        _keep(lately, key, info)
 
     async def clear(self) -> None:
         """Forget everything."""
+        self._lately = {}  # a `remember` under way keeps the old one
         await self._database.write(lambda c: c.execute("DELETE FROM auth_cache"))
+
+
+def _keep(lately: dict[str, IdTokenInfo], key: str, info: IdTokenInfo) -> None:
+    """A replay answers for the same few cards again and again: no read for each."""
+    if len(lately) >= _LATELY:
+        lately.pop(next(iter(lately)))
+    lately[key] = info

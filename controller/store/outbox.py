@@ -69,7 +69,8 @@ class Outbox:
         self._moving: dict[int, OutboxEntry] = {}
         self._in_flight: deque[asyncio.Future[None]] = deque()
         self._answered: Answers = {}
-        self._deleting: asyncio.Future[None] | None = None
+        self._deleting: deque[asyncio.Future[None]] = deque()
+        self._asked: set[int] = set()
         self._delete_timer: asyncio.TimerHandle | None = None
         self._backend_ids: dict[str, int] = {}
 
@@ -151,11 +152,11 @@ class Outbox:
     async def head(self) -> OutboxEntry | None:
         """The oldest entry, without loading the rest.
 
-        What was answered before it is deleted by then, so that after a power cut at most one answered
-        report goes out again; a disk that is full stops nothing.
+        What was answered before it is deleted by then, but for the last one, whose commit runs while
+        the next is on its way: a power cut repeats at most two, with their ids. A full disk stops nothing.
         """
-        if self._deleting is not None:
-            await asyncio.wait([self._deleting])
+        while len(self._deleting) > 1:
+            await asyncio.wait([self._deleting[0]])
         while not self._ahead:
             if not self._ahead_is_all:
                 await self._read_ahead()
@@ -385,17 +386,21 @@ class Outbox:
         if self._delete_timer is not None:
             self._delete_timer.cancel()
             self._delete_timer = None
-        deletes = dict(self._answered)
+        deletes = {n: told for n, told in self._answered.items() if n not in self._asked}
+        self._asked.update(deletes)
 
         def done(future: asyncio.Future[None]) -> None:
+            self._deleting.remove(future)
+            self._asked.difference_update(deletes)
             if not future.cancelled() and future.exception() is not None:
                 _log.warning("outbox: what was answered is not deleted yet: %s", future.exception())
                 if self._delete_timer is None:
                     loop = asyncio.get_running_loop()
                     self._delete_timer = loop.call_later(_DELETE_RETRY_S, self._delete_now)
 
-        self._deleting = self._write_deleting(lambda c: _delete(c, deletes), deletes)
-        self._deleting.add_done_callback(done)
+        deleting = self._write_deleting(lambda c: _delete(c, deletes), deletes)
+        self._deleting.append(deleting)
+        deleting.add_done_callback(done)
 
     def _write_deleting(
         self,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,11 +114,25 @@ class PwmPilot:
 
     def read(self) -> PilotReading | None:
         """One window of 2.7 ms; None = the converter does not answer."""
+        steps = self.read_steps()
+        while True:
+            try:
+                time.sleep(next(steps))
+            except StopIteration as end:
+                reading: PilotReading | None = end.value
+                return reading
+
+    def read_steps(self) -> Generator[float, None, PilotReading | None]:
+        """The same window; yields its waits, so that the windows of several pilots run together."""
         assert self._adc is not None, "read after close"
         try:
-            high_1, low_1 = self._sub_window(self._adc)
-            time.sleep(GAP_S)
-            high_2, low_2 = self._sub_window(self._adc)
+            self._reset_holds()
+            yield SUB_WINDOW_S
+            high_1, low_1 = self._extremes(self._adc)
+            yield GAP_S
+            self._reset_holds()
+            yield SUB_WINDOW_S
+            high_2, low_2 = self._extremes(self._adc)
         except OSError:
             return None
         return PilotReading(
@@ -148,12 +163,14 @@ class PwmPilot:
             self._claim.release()
             self._claim = None
 
-    def _sub_window(self, adc: Converter) -> tuple[float, float]:
-        """Pilot volts (highest, lowest) of the next 1.1 ms."""
+    def _reset_holds(self) -> None:
+        """From here on the holds collect the highest and the lowest voltage."""
         assert self._reset is not None, "read after close"
         self._reset.write(True)  # two calls of gpiozero are more than 5 us apart
         self._reset.write(False)
-        time.sleep(SUB_WINDOW_S)
+
+    def _extremes(self, adc: Converter) -> tuple[float, float]:
+        """Pilot volts (highest, lowest) since the reset."""
         high = adc.read_volts(self._peak) * self._to_cp + self._at_zero
         low = adc.read_volts(self._valley) * self._to_cp + self._at_zero
         return high, low

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from controller.core.evse_guard import EvseGuard
 from controller.core.guard_messages import Offer
 from controller.core.guard_values import EvseGuardSettings, GuardInputs, GuardOutputs
-from controller.guard.evse_wires import EvseParts, EvseWires
+from controller.guard.evse_wires import EvseParts, EvseWires, tick_together
 from hal.errors import WireMissing
 from hal.types import PilotAbilities, PilotReading
 
@@ -208,3 +208,50 @@ def test_failing_output_is_logged_once_not_at_every_tick(
     charging.wire.broken = {"permit": OSError("gone")}
     charging.ticks(10)
     assert caplog.records, "a new trouble is told again"
+
+
+class WireInSteps(Wire):
+    """Its window waits twice; `steps` is shared by all, so their order shows."""
+
+    def __init__(self, name: str, steps: list[str]) -> None:
+        super().__init__()
+        self.name, self.steps = name, steps
+
+    def read_steps(self) -> Generator[float, None, PilotReading]:
+        self.steps.append(f"{self.name} begins")
+        yield 0.0001
+        if "read_steps" in self.broken:
+            raise self.broken["read_steps"]
+        self.steps.append(f"{self.name} goes on")
+        yield 0.0001
+        self.steps.append(f"{self.name} ends")
+        return self.read()
+
+
+def evse_in_steps(number: int, wire: WireInSteps) -> EvseWires:
+    guard = EvseGuard(EvseGuardSettings(evse=number, abilities=Wire.abilities), first_plug_id=1)
+    return EvseWires(EvseParts(pilot=wire, contactor=wire), guard, lambda: wire.now)
+
+
+def test_pilot_windows_of_several_evses_run_side_by_side() -> None:
+    steps: list[str] = []
+    wires = [WireInSteps(name, steps) for name in "abcd"]
+    evses = [evse_in_steps(n, wire) for n, wire in enumerate(wires, start=1)]
+    tick_together(evses, fresh=True)
+    assert steps == [f"{n} {what}" for what in ("begins", "goes on", "ends") for n in "abcd"]
+    steps.clear()
+    tick_together(evses, fresh=False)
+    assert not steps
+
+
+def test_a_pilot_that_fails_in_its_window_leaves_the_others_theirs() -> None:
+    steps: list[str] = []
+    wires = [WireInSteps(name, steps) for name in "ab"]
+    wires[0].broken["read_steps"] = OSError("no answer")
+    evses = [evse_in_steps(n, wire) for n, wire in enumerate(wires, start=1)]
+    for _ in range(60):
+        for wire in wires:
+            wire.now += TICK
+        tick_together(evses, fresh=True)
+    assert [f.name for f in evses[0].guard.faults.views()] == ["pilot_board_lost"]
+    assert not evses[1].guard.faults.views()
