@@ -247,3 +247,8 @@ class SnapshotSource(Protocol):
     def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` at each change; returns the function that ends it."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What a backend may use beside `StationControl`; None = this station does not have it."""

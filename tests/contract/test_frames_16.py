@@ -29,7 +29,7 @@ from controller.core.model import (
     TransactionEnded,
     TransactionStarted,
 )
-from controller.core.settings_list import MEASURANDS
+from controller.core.settings_words import MEASURANDS
 from controller.ocpp.v16 import translate
 from controller.ocpp.validation import validators_16
 from tests.unit.ocpp.fakes import T0, view

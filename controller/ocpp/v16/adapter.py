@@ -42,16 +42,16 @@ from controller.ocpp.link import Endpoint, Link
 from controller.ocpp.outbox import Outbox, Unusable
 from controller.ocpp.rpc import DIALECT_16, IncomingCall, Rpc
 from controller.ocpp.v16 import translate
-from controller.ocpp.v16.handlers import Handlers, Reply
+from controller.ocpp.v16.blocks import Block, Payload, Reply
+from controller.ocpp.v16.compose import blocks
+from controller.ocpp.v16.handlers import Handlers
 from controller.ocpp.v16.registration import Registration, RegistrationState
 from controller.ocpp.v16.statuses import StatusReporter
 from controller.ocpp.validation import validators_16
 from controller.ocpp.wire_time import parse_time
-from controller.ports import OutboxStore, StationControl, ValueStore
+from controller.ports import OutboxStore, Services, StationControl, ValueStore
 
 log = logging.getLogger(__name__)
-
-Payload = dict[str, Any]
 
 LATE_AUTHORIZE_S = 120.0
 LATE_BOOT_S = 30.0
@@ -89,6 +89,7 @@ class Adapter:
         self._set_utc = set_utc
         self._control: StationControl | None = None
         self._handlers: Handlers | None = None
+        self._blocks: list[Block] = []
         self._frames = FrameLog()
         self._validators = validators_16()
         self._calls = Calls(
@@ -129,9 +130,11 @@ class Adapter:
         self._synced_s = 0.0
         settings.on_change(self._on_setting)
 
-    def bind(self, control: StationControl) -> None:
+    def bind(self, control: StationControl, services: Services | None = None) -> None:
         """The station that answers requests; once, before `run`."""
         self._control = control
+        makers = blocks(services or Services())
+        self._blocks = [make(self, self._settings) for make in makers]
         self._handlers = Handlers(
             control=control,
             settings=self._settings,
@@ -139,6 +142,7 @@ class Adapter:
             outbox=self._store,
             triggers=self,
             validators=self._validators,
+            blocks=self._blocks,
         )
 
     # --- ports.Backend ----------------------------------------------------------------------------
@@ -260,6 +264,8 @@ class Adapter:
         first, self._accepted_before = not self._accepted_before, True
         assert self._control is not None
         await self._control.registered(first)
+        for block in self._blocks:
+            block.connected()
         await self._heartbeats()
 
     async def _note_acceptance(self) -> None:
@@ -342,6 +348,10 @@ class Adapter:
             log.warning("the answer to %s is odd: %s %s", action, problem.where, problem.text)
         return answer
 
+    async def call(self, action: str, payload: Payload, *, late_s: float = 0.0) -> Payload:
+        """One call of a block. Raises BackendUnavailable."""
+        return await self._call(action, payload, late_s=late_s)
+
     async def _boot(self) -> Payload:
         payload = translate.boot_notification(self._installation.station)
         return await self._call("BootNotification", payload, late_s=LATE_BOOT_S)
@@ -363,7 +373,8 @@ class Adapter:
         views = list(self._views.values())
         self._statuses.update(0, translate.station_status_16(views, self._operative))
 
-    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do it aside; BackendUnavailable ends it quietly."""
         task = asyncio.get_running_loop().create_task(_quietly(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -423,7 +434,7 @@ class Adapter:
 
     def heartbeat_now(self) -> None:
         """Send a Heartbeat."""
-        self._spawn(self._heartbeat())
+        self.spawn(self._heartbeat())
 
     def status_now(self, connector: int | None) -> None:
         """Send the status of one connector, or of 0 and all."""
@@ -442,7 +453,7 @@ class Adapter:
         for evse in self._control.evses() if connector is None else (connector,):
             sample = self._control.sample(evse, measurands)
             if sample is not None:
-                self._spawn(self._send_sample(evse, sample))
+                self.spawn(self._send_sample(evse, sample))
                 sent = True
         return sent
 

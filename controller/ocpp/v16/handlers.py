@@ -1,13 +1,13 @@
 """What a 1.6 backend may ask (Core and RemoteTrigger); every request is answered at once.
 
-Actions of profiles that are not built are NotSupported, unknown names NotImplemented. A profile adds its
-handlers to `Handlers.actions`.
+Actions of profiles that are not built are NotSupported, unknown names NotImplemented. The other profiles
+are blocks (`blocks.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from controller.core.model import (
     AvailabilityStatus,
@@ -20,11 +20,9 @@ from controller.core.settings import ChangeResult, Settings
 from controller.ocpp.calls import Answer
 from controller.ocpp.rpc import ErrorName, IncomingCall
 from controller.ocpp.v16 import config_keys
+from controller.ocpp.v16.blocks import Block, Payload, Reply
 from controller.ocpp.validation import Problem, ProblemKind, Validators
 from controller.ports import OutboxStore, StationControl, ValueStore
-
-Payload = dict[str, Any]
-Reply = Answer | Awaitable[Answer]
 
 ERRORS_16: Mapping[ProblemKind, ErrorName] = {
     ProblemKind.MISSING: ErrorName.PROTOCOL,
@@ -77,6 +75,7 @@ class Handlers:
         outbox: OutboxStore,
         triggers: Triggers,
         validators: Validators,
+        blocks: Sequence[Block] = (),
     ) -> None:
         self._control = control
         self._settings = settings
@@ -96,6 +95,12 @@ class Handlers:
             "TriggerMessage": self._trigger_message,
             "UnlockConnector": self._unlock_connector,
         }
+        self._block_triggers: dict[str, Callable[[int | None], Answer]] = {}
+        self._vendors: dict[str, Callable[[Payload], Reply]] = {}
+        for block in blocks:
+            self.actions |= block.actions
+            self._block_triggers |= block.triggers
+            self._vendors |= block.vendors
 
     def answer(self, call: IncomingCall) -> Reply:
         """The answer to any call (RPC-6)."""
@@ -133,8 +138,9 @@ class Handlers:
     async def _clear_cache(self, request: Payload) -> Answer:
         return _status(await self._control.clear_cache())
 
-    def _data_transfer(self, request: Payload) -> Answer:
-        return Answer(payload={"status": "UnknownVendorId"})
+    def _data_transfer(self, request: Payload) -> Reply:
+        vendor = self._vendors.get(request["vendorId"])
+        return Answer(payload={"status": "UnknownVendorId"}) if vendor is None else vendor(request)
 
     def _get_configuration(self, request: Payload) -> Answer:
         keys = request.get("key") or []
@@ -192,6 +198,9 @@ class Handlers:
             return _status(
                 RequestStatus.ACCEPTED, then=lambda: _drop(triggers.meter_values_now(asked))
             )
+        triggered = self._block_triggers.get(message)
+        if triggered is not None:
+            return triggered(connector)
         return Answer(payload={"status": "NotImplemented"})
 
     def _has_values(self, connector: int | None) -> bool:
