@@ -17,17 +17,19 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from controller import __version__, log
-from controller.clock import SystemClock
+from controller.clock import Clock, SystemClock
 from controller.core.installation import Installation
 from controller.core.settings import STORED_PREFIX, Settings
 from controller.core.settings_list import settings_for
 from controller.errors import ChargepostError, PermanentError
 from controller.hardware import Hardware
-from controller.ports import Backend
+from controller.ports import Backend, GuardLink
 from controller.station.guard_link import GuardSocket
 from controller.station.station import Station
 from controller.store.store import Store
@@ -35,6 +37,7 @@ from hal.errors import HalError
 
 if TYPE_CHECKING:
     from controller.web.server import WebServer
+    from hal.ports import CardReader, Meter
 
 _log = logging.getLogger(__name__)
 
@@ -68,30 +71,77 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
-    clock = SystemClock()
+class StationClock(Clock, Protocol):
+    """A clock that the backend may correct."""
+
+    def set_utc(self, now: datetime) -> float:
+        """Adopt the backend's time; returns the step in seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a station is put between: everything that is not its own."""
+
+    clock: StationClock
+    guard: GuardLink
+    meters: Mapping[int, Meter]
+    reader: CardReader | None
+    control_socket: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """A station that is ready for `station.run()`; `close` when that has returned."""
+
+    store: Store
+    settings: Settings
+    station: Station
+    backend: Backend
+
+    async def close(self) -> None:
+        """Make durable what is not, and close the store."""
+        await self.store.close()
+
+
+async def compose(installation: Installation, around: Surroundings) -> Composition:
+    """Every part of the station with every other; the only place that does it."""
     store = await Store.open(Path(installation.state_dir))
     changed = {
         name.removeprefix(STORED_PREFIX): text
         for name, text in (await store.values.all(STORED_PREFIX)).items()
     }
     settings = settings_for(installation, changed)
-    runtime_dir = Path(installation.runtime_dir)
-    hardware = Hardware(installation, data)
     station = Station(
         installation=installation,
         settings=settings,
         store=store,
+        guard=around.guard,
+        meters=around.meters,
+        reader=around.reader,
+        clock=around.clock,
+        version=__version__,
+        control_socket=around.control_socket,
+    )
+    await station.prepare()
+    backend = _backend(installation, settings, store, around.clock, station)
+    station.attach(backend)
+    return Composition(store=store, settings=settings, station=station, backend=backend)
+
+
+async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
+    clock = SystemClock()
+    runtime_dir = Path(installation.runtime_dir)
+    hardware = Hardware(installation, data)
+    around = Surroundings(
+        clock=clock,
         guard=GuardSocket(runtime_dir / "guard.sock", clock),
         meters=hardware.meters,
         reader=hardware.reader,
-        clock=clock,
-        version=__version__,
         control_socket=runtime_dir / "station.sock",
     )
-    await station.prepare()
-    backend = _backend(installation, settings, store, clock, station)
-    station.attach(backend)
+    composition = await compose(installation, around)
+    station, backend = composition.station, composition.backend
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, station.stop)
@@ -106,14 +156,14 @@ async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         await hardware.close()
-        await store.close()
+        await composition.close()
 
 
 def _backend(
     installation: Installation,
     settings: Settings,
     store: Store,
-    clock: SystemClock,
+    clock: StationClock,
     station: Station,
 ) -> Backend:
     """The adapter of the configured protocol; only its version is imported."""

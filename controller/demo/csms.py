@@ -77,6 +77,7 @@ class Csms:
         password: str | None = None,
         subprotocols: tuple[str, ...] = ("ocpp1.6",),
         patience_s: float = 30.0,
+        utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.port = port
         self.password = password
@@ -92,7 +93,12 @@ class Csms:
         self.frames: list[tuple[str, list[Any]]] = []
         self.handshakes: list[tuple[float, str]] = []
         self.malformed: list[str] = []
-        self.rules = Rules(validators_16(), patience_s=patience_s)
+        self.utc = utc
+        self.rules = Rules(
+            validators_16(),
+            patience_s=patience_s,
+            monotonic_s=lambda: asyncio.get_running_loop().time(),
+        )
         self.on_frame: Callable[[str, list[Any]], None] = lambda _direction, _frame: None
         self._scripts: dict[str, deque[Reply]] = defaultdict(deque)
         self._always: dict[str, Reply] = {}
@@ -297,11 +303,11 @@ class Csms:
         if action == "BootNotification":
             return {
                 "status": self.boot_status,
-                "currentTime": stamp(datetime.now(UTC)),
+                "currentTime": stamp(self.utc()),
                 "interval": self.interval_s,
             }
         if action == "Heartbeat":
-            return {"currentTime": stamp(datetime.now(UTC))}
+            return {"currentTime": stamp(self.utc())}
         if action == "Authorize":
             return {"idTagInfo": self._card(payload["idTag"]).info()}
         if action == "StartTransaction":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,11 +30,18 @@ class KnownTransaction:
 class Rules:
     """Sees every frame of one station over all its connections; collects what is wrong in `violations`."""
 
-    def __init__(self, validators: Validators, *, patience_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        validators: Validators,
+        *,
+        patience_s: float = 30.0,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.violations: list[str] = []
         self.transactions: dict[int, KnownTransaction] = {}
         self._running: dict[int, KnownTransaction] = {}
         self.patience_s = patience_s
+        self._monotonic_s = monotonic_s
         self._validators = validators
         self._open: dict[str, tuple[str, float]] = {}
         self._asked: dict[str, str] = {}
@@ -170,7 +178,7 @@ class Rules:
         self._registers[connector] = wh
 
     def _check_open(self, message_id: str, action: str) -> None:
-        now_s = time.monotonic()
+        now_s = self._monotonic_s()
         for other, (other_action, since_s) in list(self._open.items()):
             if other != message_id and now_s - since_s < self.patience_s:
                 self._object(f"{action} sent while {other_action} is open")

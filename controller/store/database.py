@@ -59,6 +59,10 @@ class Database:
         self._busy_s = busy_s
         self.durable = True
         self.note = ""
+        self.asked = 0
+        """Functions that were handed in since the opening."""
+        self.answered = 0
+        """How many of them have had their result told to the event loop."""
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._opened = threading.Event()
         self._failed: BaseException | None = None
@@ -78,6 +82,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
+        self.asked += 1
         self._jobs.put(_Job(work, loop, future, then))
         return future
 
@@ -122,7 +127,11 @@ class Database:
                 self._commit(connection, [job])
         for loop in {job.loop for job in batch}:
             with contextlib.suppress(RuntimeError):  # the loop ended before the answer
-                loop.call_soon_threadsafe(_answer, [job for job in batch if job.loop is loop])
+                loop.call_soon_threadsafe(self._answer, [job for job in batch if job.loop is loop])
+
+    def _answer(self, batch: list[_Job]) -> None:
+        self.answered += len(batch)
+        _answer(batch)
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job]) -> bool:
         try:
