@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.core.fault_titles import told, worst
 from controller.core.faults import kind_of
 from controller.core.guard_messages import EvseSnapshot
 from controller.core.interlock import SENTENCES, Reason
@@ -37,10 +38,9 @@ def sentence(inputs: SentenceInputs) -> str:
     i = inputs
     if i.guard is None:
         return "Charging is not possible: the guard does not answer."
-    for fault in i.guard.faults:
-        if kind_of(fault.name).inoperative:
-            seen = f" ({fault.detail})" if fault.detail else ""
-            return f"Not charging: fault {fault.name}{seen}. {kind_of(fault.name).driver}"
+    fault = worst(i.guard.faults)
+    if fault is not None:
+        return f"Not charging: {told(fault)}. {kind_of(fault.name).driver}"
     if i.phase is SessionPhase.TRANSACTION or i.ending:
         return _in_transaction(i)
     if not i.operative:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from controller.core.faults import kind_of
+from controller.core.faults import clears, kind_of
 from controller.core.model import EvseView, Transaction
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def view_to_json(view: EvseView) -> dict[str, Any]:
             "severity": kind_of(fault.name).severity.value,
             "installer": kind_of(fault.name).installer,
             "driver": kind_of(fault.name).driver,
+            "clears": clears(kind_of(fault.name)),
         }
         for fault in view.faults
     ]

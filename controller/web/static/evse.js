@@ -63,7 +63,7 @@ function renderFaults(card, list, faults) {
   card.faults = text;
   list.replaceChildren(...faults.map((fault) => {
     const title = el("b", {}, faultName(fault.name));
-    if (fault.latched) title.append(el("i", {}, "stays until cleared"));
+    if (fault.latched) title.append(el("i", {}, fault.clears ? `clears ${fault.clears}` : "stays until cleared"));
     const box = el("div", { class: "fault", "data-blocking": fault.blocking }, title);
     if (fault.driver) box.append(el("p", {}, fault.driver));
     if (fault.detail || fault.installer) {

@@ -62,8 +62,8 @@ const ACTIONS = {
   pause: () => ["POST", onEvse("pause"), {}, "The vehicle stops drawing."],
   resume: () => ["POST", onEvse("resume"), vehicle(), "The vehicle wants power again."],
   tap: () => tap($("uid").value.trim()),
-  "set-fault": () => ["PUT", fault(), $("fault").value === "other" ? { code: $("code").value } : {}, "Fault set."],
-  "clear-fault": () => ["DELETE", fault(), undefined, "Cause removed. A fault that stays until cleared is still there."],
+  "set-fault": () => ["PUT", fault(), $("fault").value === "other" ? { code: $("code").value } : {}, "The cause is there now; the station shows the fault when it meets it."],
+  "clear-fault": () => ["DELETE", fault(), undefined, "The cause is gone. What the fault itself waits for stands beside it."],
   "backend-off": () => ["POST", "backend/disconnect", {}, "Backend disconnected; it stays off until you connect it."],
   "backend-on": () => ["POST", "backend/connect", {}, "Connecting to the backend."],
 };
@@ -134,7 +134,7 @@ async function showCauses() {
     const evse = (bench.evses ?? []).find((one) => String(one.id) === chosen());
     $("causes").replaceChildren(...(evse?.faults ?? []).map((name) => {
       const button = el("button", { class: "small", type: "button" }, `${faultName(name)} is set ✕`);
-      button.addEventListener("click", () => send("DELETE", onEvse(`faults/${name}`), undefined, "Cause removed."));
+      button.addEventListener("click", () => send("DELETE", onEvse(`faults/${name}`), undefined, "The cause is gone. What the fault itself waits for stands beside it."));
       return button;
     }));
   } catch {

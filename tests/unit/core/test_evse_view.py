@@ -127,7 +127,7 @@ def test_the_sentence_when_something_is_wrong() -> None:
     assert "guard does not answer" in why(walk, None)
     fault = FaultView(name="diode", detail="-8 V", latched=True, active=True)
     assert why(walk, replace(GUARD, faults=(fault,))).startswith(
-        "Not charging: fault diode (-8 V)."
+        "Not charging: the vehicle side shows no diode (diode: -8 V)."
     )
     info = IdTokenInfo(status=AuthorizationStatus.BLOCKED)
     walk.feed(facts.TokenRejected(transaction_id=transaction.id, info=info))

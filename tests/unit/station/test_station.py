@@ -496,7 +496,7 @@ async def test_a_fault_that_only_a_person_clears_ends_the_transaction(tmp_path: 
         await world.advance(1)
         assert (await world.reports())[-1].reason is StopReason.EMERGENCY_STOP
         assert world.view().inoperative_by_fault
-        assert world.view().why.startswith("Not charging: fault emergency_stop")
+        assert world.view().why.startswith("Not charging: the emergency stop is pressed (emergency_stop")
 
 
 async def test_a_lost_reader_is_told_once_and_comes_back(tmp_path: Path) -> None:
