@@ -1,0 +1,1 @@
+"""Security events, logs and firmware: what the operator needs for upkeep."""
