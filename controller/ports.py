@@ -43,8 +43,15 @@ class OutboxStore(Protocol):
         """Count a CALLERROR; returns the attempts so far."""
         ...
 
-    async def delivered(self, n: int, backend_transaction_id: int | None = None) -> None:
-        """Delete the entry; for a start also keep the backend's id, in the same commit."""
+    async def delivered(
+        self,
+        n: int,
+        backend_transaction_id: int | None = None,
+        verdict: IdTokenInfo | None = None,
+    ) -> None:
+        """Delete the entry; for a start also keep the backend's id and its verdict about the card,
+        in the same commit: who dies before acting on a refusal finds it after the restart.
+        """
         ...
 
     async def undeliverable(self, n: int, error: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from controller.clock import Clock
-from controller.core.model import MeterValuesTaken, Report, TransactionStarted
+from controller.core.model import IdTokenInfo, MeterValuesTaken, Report, TransactionStarted
 from controller.errors import BackendUnavailable
 from controller.ocpp.calls import CallRefused, LinkLost, NoAnswer
 from controller.ocpp.rpc import Payload, uuid_text
@@ -39,6 +39,10 @@ class Wording(Protocol):
 
     def backend_transaction_id(self, answer: Payload) -> int | None:
         """The id that the answer to a start gives. Raises Unusable."""
+        ...
+
+    def verdict(self, answer: Payload) -> IdTokenInfo | None:
+        """What the answer to a start says about its card; None = nothing."""
         ...
 
     async def delivered(self, report: Report, answer: Payload) -> None:
@@ -129,18 +133,17 @@ class Outbox:
             return
         try:
             answer = await self._until_answered(entry, *request)
-            given = (
-                self._wording.backend_transaction_id(answer)
-                if isinstance(report, TransactionStarted)
-                else None
-            )
+            given, verdict = None, None
+            if isinstance(report, TransactionStarted):
+                given = self._wording.backend_transaction_id(answer)
+                verdict = self._wording.verdict(answer)
         except (CallRefused, Unusable) as error:
             await self._refused(entry, error)
             return
         except LinkLost:
             await self._clock.sleep(LOST_PAUSE_S)
             return
-        await self._store.delivered(entry.n, given)
+        await self._store.delivered(entry.n, given, verdict)
         await self._wording.delivered(report, answer)
 
     async def _until_answered(self, entry: OutboxEntry, action: str, payload: Payload) -> Payload:

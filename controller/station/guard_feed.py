@@ -77,6 +77,7 @@ class GuardFeed:
                     )
                 )
                 actor.joined = True
+                self._verdict_of_before(actor)
             else:
                 self._reconcile(actor, evse, snapshot.at_ns)
             actor.guard_seen(evse)
@@ -88,6 +89,13 @@ class GuardFeed:
             self._station.recovery.done()
             self.joined.set()
         self._station.snapshots.changed()
+
+    def _verdict_of_before(self, actor: EvseActor) -> None:
+        """The backend's word about the card came, and the station died before acting on it."""
+        running = actor.session.transaction
+        verdict = self._station.recovery.verdicts.get(running.id) if running is not None else None
+        if running is not None and verdict is not None:
+            self._station.answered(actor, running.id, verdict)
 
     def _still_looking(self, snapshot: Snapshot) -> bool:
         """Nobody is judged by what the guard has not seen yet; boards without sight never tell."""

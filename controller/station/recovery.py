@@ -12,7 +12,13 @@ from controller.clock import Clock
 from controller.core import facts
 from controller.core.guard_messages import EvseSnapshot, FactKind
 from controller.core.guard_messages import Fact as GuardFact
-from controller.core.model import BootReason, ResetKind, StopReason, Transaction
+from controller.core.model import (
+    BootReason,
+    IdTokenInfo,
+    ResetKind,
+    StopReason,
+    Transaction,
+)
 from controller.ports import GuardLink
 from controller.station.evse import LIFE_S, EvseActor
 from controller.station.stores import StationStore
@@ -41,6 +47,7 @@ class Recovery:
         self._boot_id_file = boot_id_file
         self.transactions: dict[int, Transaction] = {}
         self.last_known_wh: dict[int, float] = {}
+        self.verdicts: dict[str, IdTokenInfo] = {}
         self.boot_reason = BootReason.UNKNOWN
         self._reset: StopReason | None = None
         self._orderly = False
@@ -49,6 +56,7 @@ class Recovery:
         """Open transactions, last registers, marks of the last stop."""
         values = self._store.values
         self.transactions = await self._store.transactions.open_transactions()
+        self.verdicts = await self._store.transactions.verdicts()
         for evse, running in self.transactions.items():
             self.last_known_wh[evse] = running.last_meter_wh or running.meter_start_wh
         for evse in evses:

@@ -51,6 +51,10 @@ class TransactionStore(Protocol):
         """By EVSE."""
         ...
 
+    async def verdicts(self) -> dict[str, IdTokenInfo]:
+        """What the backend said about the cards of open transactions, by transaction."""
+        ...
+
     async def last(self, evse: int) -> Transaction | None:
         """The newest one of an EVSE."""
         ...

@@ -14,10 +14,11 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from controller.core.model import (
+    IdTokenInfo,
     MeterValuesTaken,
     Report,
     TransactionEnded,
@@ -36,6 +37,7 @@ from controller.store.undelivered import (
     put_row_aside,
     readable,
 )
+from controller.store.verdicts import verdict_to_text
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +53,19 @@ NEVER_TOLD = -1
 _IDS_KEPT = 256
 
 Rows = list[tuple[int, str, int]]
-Answers = dict[int, tuple[str, int | None]]
-"""By number: the transaction and its id at the backend, if the answer told one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the answer to a start told about its transaction; "" = it was no start."""
+
+    transaction_id: str = ""
+    backend_id: int | None = None
+    verdict: str | None = None
+
+
+Answers = dict[int, _Told]
+"""By number."""
 
 
 class Outbox:
@@ -189,19 +202,28 @@ class Outbox:
             )
         )
 
-    async def delivered(self, n: int, backend_transaction_id: int | None = None) -> None:
-        """Delete the entry; for a start also keep the backend's id, in the same commit.
+    async def delivered(
+        self,
+        n: int,
+        backend_transaction_id: int | None = None,
+        verdict: IdTokenInfo | None = None,
+    ) -> None:
+        """Delete the entry; for a start also keep the backend's id and verdict, in the same commit.
 
         The commit is under way when this returns; it is repeated until it succeeds.
         """
         entry = self._take(n)
         if entry is None:
             return
-        transaction_id = ""
+        told = _Told()
         if isinstance(entry.report, TransactionStarted) and backend_transaction_id is not None:
-            transaction_id = entry.report.transaction_id
-            self._keep_id(transaction_id, backend_transaction_id)
-        self._answered[n] = (transaction_id, backend_transaction_id)
+            told = _Told(
+                transaction_id=entry.report.transaction_id,
+                backend_id=backend_transaction_id,
+                verdict=None if verdict is None else verdict_to_text(verdict),
+            )
+            self._keep_id(told.transaction_id, backend_transaction_id)
+        self._answered[n] = told
         self._delete_now()
 
     async def undeliverable(self, n: int, error: str) -> None:
@@ -218,7 +240,10 @@ class Outbox:
         transaction_id = (
             entry.report.transaction_id if isinstance(entry.report, TransactionStarted) else ""
         )
-        deletes: Answers = {**self._answered, n: (transaction_id, NEVER_TOLD)}
+        deletes: Answers = {
+            **self._answered,
+            n: _Told(transaction_id=transaction_id, backend_id=NEVER_TOLD),
+        }
 
         def write(connection: sqlite3.Connection) -> None:
             _delete(connection, deletes)
@@ -430,6 +455,10 @@ def _insert(
 def _delete(connection: sqlite3.Connection, deletes: Answers) -> None:
     connection.executemany("DELETE FROM outbox WHERE n = ?", [(n,) for n in deletes])
     connection.executemany(
-        "UPDATE transactions SET backend_id = ? WHERE id = ?",
-        [(told, transaction) for transaction, told in deletes.values() if transaction],
+        "UPDATE transactions SET backend_id = ?, verdict = ? WHERE id = ?",
+        [
+            (told.backend_id, told.verdict, told.transaction_id)
+            for told in deletes.values()
+            if told.transaction_id
+        ],
     )

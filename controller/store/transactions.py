@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from controller.core.model import Report, Transaction
+from controller.core.model import IdTokenInfo, Report, Transaction
 from controller.store.codec import transaction_from_text, transaction_to_text
 from controller.store.database import Database
 from controller.store.outbox import Outbox
+from controller.store.verdicts import open_verdicts
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +88,10 @@ class Transactions:
                 )
             found[transaction.evse] = transaction
         return found
+
+    async def verdicts(self) -> dict[str, IdTokenInfo]:
+        """What the backend said about the cards of open transactions, by transaction."""
+        return await self._database.write(open_verdicts)
 
     async def last(self, evse: int) -> Transaction | None:
         """The newest transaction of an EVSE, open or not."""

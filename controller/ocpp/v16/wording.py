@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.core.model import MeterValuesTaken, Report, TransactionStarted
+from controller.core.model import IdTokenInfo, MeterValuesTaken, Report, TransactionStarted
 from controller.core.settings import Settings
 from controller.ocpp.outbox import Unusable
 from controller.ocpp.v16 import translate
@@ -35,9 +35,13 @@ class Wording16:
             raise Unusable("the answer to StartTransaction has no transactionId")
         return given
 
+    def verdict(self, answer: Payload) -> IdTokenInfo | None:
+        """The idTagInfo of an answer."""
+        return translate.id_token_info(answer.get("idTagInfo"))
+
     async def delivered(self, report: Report, answer: Payload) -> None:
         """The answers to start and stop also say what the card is worth."""
-        info = translate.id_token_info(answer.get("idTagInfo"))
+        info = self.verdict(answer)
         if info is None or self._control is None or isinstance(report, MeterValuesTaken):
             return
         # A refusal first: it must arrive also when the cache cannot be written.

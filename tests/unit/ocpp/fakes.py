@@ -73,6 +73,7 @@ class FakeOutbox:
         self.entries: list[OutboxEntry] = []
         self.undelivered: list[tuple[OutboxEntry, str]] = []
         self.ids: dict[str, int] = {}
+        self.verdicts: dict[str, IdTokenInfo] = {}
         self.n = 0
 
     def add(self, *reports: Report) -> None:
@@ -89,12 +90,19 @@ class FakeOutbox:
         self.entries[0] = OutboxEntry(n=n, report=old.report, attempts=old.attempts + 1)
         return old.attempts + 1
 
-    async def delivered(self, n: int, backend_transaction_id: int | None = None) -> None:
+    async def delivered(
+        self,
+        n: int,
+        backend_transaction_id: int | None = None,
+        verdict: IdTokenInfo | None = None,
+    ) -> None:
         entry = self.entries.pop(0)
         assert entry.n == n
         if isinstance(entry.report, TransactionStarted):
             assert backend_transaction_id is not None
             self.ids[entry.report.transaction_id] = backend_transaction_id
+            if verdict is not None:
+                self.verdicts[entry.report.transaction_id] = verdict
 
     async def undeliverable(self, n: int, error: str) -> None:
         entry = self.entries.pop(0)

@@ -9,6 +9,7 @@ from typing import Any
 
 from controller.core.model import (
     IdToken,
+    IdTokenInfo,
     MeterValuesTaken,
     Report,
     StopReason,
@@ -17,7 +18,7 @@ from controller.core.model import (
 )
 from controller.ocpp.calls import CallRefused, LinkLost, NoAnswer
 from controller.ocpp.outbox import Outbox, Unusable, message_id_of
-from controller.ocpp.v16.translate import report_16
+from controller.ocpp.v16.translate import id_token_info, report_16
 from controller.ports import OutboxEntry
 from tests.unit.ocpp.fakes import T0, FakeOutbox, sample
 
@@ -88,6 +89,9 @@ class Rig:
         if "transactionId" not in answer:
             raise Unusable("no transactionId")
         return int(answer["transactionId"])
+
+    def verdict(self, answer: dict[str, Any]) -> IdTokenInfo | None:
+        return id_token_info(answer.get("idTagInfo"))
 
     async def delivered(self, report: Report, answer: dict[str, Any]) -> None:
         self.told.append((report, answer))
@@ -206,7 +210,11 @@ async def test_a_failing_disk_does_not_end_the_deliveries() -> None:
     failures = [OSError("disk full")]
     usual = rig.store.delivered
 
-    async def delivered(n: int, backend_transaction_id: int | None = None) -> None:
+    async def delivered(
+        n: int,
+        backend_transaction_id: int | None = None,
+        verdict: IdTokenInfo | None = None,
+    ) -> None:
         if failures:
             raise failures.pop()
         await usual(n, backend_transaction_id)

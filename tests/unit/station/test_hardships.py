@@ -11,6 +11,7 @@ from controller.core.model import (
     IdTokenInfo,
     ResetKind,
     SessionPhase,
+    StopReason,
     Transaction,
     TransactionEnded,
 )
@@ -259,3 +260,45 @@ async def _life(world: World) -> Transaction:
         return (await store.transactions.open_transactions())[1]
     finally:
         await store.database.close()
+
+
+async def test_a_refusal_survives_the_death_between_its_delivery_and_acting_on_it(
+    tmp_path: Path,
+) -> None:
+    """R16-TX-7: the answer to the start is deleted from the queue, then the station is killed."""
+    async with World(tmp_path) as world:
+        await world.charge(30)
+        entry = await world.store.outbox.head()
+        assert entry is not None
+        refused = IdTokenInfo(status=AuthorizationStatus.INVALID)
+        await world.store.outbox.delivered(entry.n, 7, refused)
+        await world.restart()
+        await world.advance(10)
+        assert world.view().phase is SessionPhase.FINISHING
+        reports = await world.reports()
+        ends = [r for r in reports if isinstance(r, TransactionEnded)]
+        assert [end.reason for end in ends] == [StopReason.DE_AUTHORIZED]
+
+
+async def test_a_refusal_is_acted_on_once_over_restarts(tmp_path: Path) -> None:
+    """MaxEnergyOnInvalidId is given once, however often the station restarts."""
+    async with World(tmp_path) as world:
+        world.settings_changed = {
+            "StopTransactionOnInvalidId": "false",
+            "MaxEnergyOnInvalidId": "500",
+        }
+        await world.restart()
+        await world.charge(30)
+        entry = await world.store.outbox.head()
+        assert entry is not None
+        await world.store.outbox.delivered(
+            entry.n, 7, IdTokenInfo(status=AuthorizationStatus.INVALID)
+        )
+        limits = set()
+        for _ in range(3):
+            await world.restart()
+            await world.advance(10)
+            running = world.station.actors[1].session.transaction
+            assert running is not None
+            limits.add(running.energy_limit_wh)
+        assert len(limits) == 1 and None not in limits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ async def test_the_settings_that_durability_rests_on(tmp_path: Path) -> None:
         names = ("journal_mode", "synchronous", "user_version", "foreign_keys")
         return [connection.execute(f"PRAGMA {n}").fetchone()[0] for n in names]
 
-    assert await store.database.write(read) == ["wal", 2, 1, 1]
+    files = list(resources.files("controller.store").joinpath("schema").iterdir())
+    assert await store.database.write(read) == ["wal", 2, len(files), 1]
     await store.close()
 
 
