@@ -347,7 +347,7 @@ def drives_contactor(table: Mapping[str, Any]) -> bool:
 def _check_first_boot(config: ConfigFile, checked: Checked) -> None:
     if not config.ocpp16 and not config.ocpp201:
         return
-    from controller.core.settings_list import first_boot_problem
+    from controller.core.settings_list import first_boot_problem, first_boot_warning
 
     known16, known2 = _standard_names()
     for table, values, known, shaped in (
@@ -370,6 +370,8 @@ def _check_first_boot(config: ConfigFile, checked: Checked) -> None:
                         hint=nearest(plain, known.values()),
                     )
                 )
+            elif warning := first_boot_warning(name):
+                checked.warnings.append(Finding(path=(table, name), value=value, text=warning))
             elif problem := first_boot_problem(name, value):
                 checked.problems.append(Finding(path=(table, name), value=value, text=problem))
 

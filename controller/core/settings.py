@@ -44,12 +44,17 @@ class ChangeResult(StrEnum):
     REJECTED = "Rejected"
 
 
+CHANGED = (ChangeResult.ACCEPTED, ChangeResult.REBOOT_REQUIRED)
+"""The answers that mean: the new value counts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One declaration. `key16`: 1.6 key ("" = none). `component`, `variable`, `instance`: 2.x ("" = none).
 
     `minimum`, `maximum`: of numbers; of lists `maximum` is the number of members allowed, of strings the length.
     `pattern`: what a string, or each member of a list, must match; "" = anything (lists: `choices`).
+    `by_installer`: read-only for the backend, but a first-boot value of the configuration may set it.
     """
 
     key16: str
@@ -65,6 +70,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     reboot: bool = False
+    by_installer: bool = False
     doc: str = ""
 
     @property
@@ -132,19 +138,25 @@ class Settings:
         """The members of a comma-separated list."""
         return [m.strip() for m in self.text(name).split(",") if m.strip()]
 
-    def change(self, name: str, value: str) -> ChangeResult:
-        """A backend changes a value. Nothing changes unless Accepted or RebootRequired (R16-CFG-1)."""
+    def judge(self, name: str, value: str) -> tuple[ChangeResult, str]:
+        """What `change` would answer, and the text that it would keep; nothing is changed."""
         setting = self.declared(name)
         if setting is None:
-            return ChangeResult.NOT_SUPPORTED
+            return ChangeResult.NOT_SUPPORTED, ""
         if setting.access is Access.READ_ONLY:
-            return ChangeResult.REJECTED
+            return ChangeResult.REJECTED, ""
         try:
             normal = setting.normal(value)
         except ValueError:
-            return ChangeResult.REJECTED
-        self._put(setting, normal)
-        return ChangeResult.REBOOT_REQUIRED if setting.reboot else ChangeResult.ACCEPTED
+            return ChangeResult.REJECTED, ""
+        return (ChangeResult.REBOOT_REQUIRED if setting.reboot else ChangeResult.ACCEPTED), normal
+
+    def change(self, name: str, value: str) -> ChangeResult:
+        """A backend changes a value. Nothing changes unless Accepted or RebootRequired (R16-CFG-1)."""
+        result, normal = self.judge(name, value)
+        if result in CHANGED:
+            self._put(self._declared[self._names[name.casefold()]], normal)
+        return result
 
     def learn(self, name: str, value: str) -> None:
         """The station itself sets a value (also a read-only one). Raises KeyError, ValueError."""

@@ -1,4 +1,7 @@
-"""Settings that every station has (the Core profile of 1.6, ocpp-requirements §1.2)."""
+"""Settings that every station has (the Core profile of 1.6, ocpp-requirements §1.2).
+
+BlinkRepeat and LightIntensity are optional and absent: no driver for lamps exists, so they would do nothing.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ CORE: tuple[Setting, ...] = (
         pattern=r"\d{1,3}\.(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)",
         doc="how the phases are wired, per connector; 0 = the supply"),
     length("ConnectorPhaseRotationMaxLength", 2),
-    whole("GetConfigurationMaxKeys", 100, "", "", "keys that one GetConfiguration may ask for", access=Access.READ_ONLY),
+    whole("GetConfigurationMaxKeys", 100, "", "", "keys that one GetConfiguration may ask for",
+        least=1, most=1000, access=Access.READ_ONLY, by_installer=True),
     whole("HeartbeatInterval", 300, "OCPPCommCtrlr", "HeartbeatInterval",
         "silence after which the station sends a heartbeat", unit="s", most=DAY_S),
     boolean("LocalAuthorizeOffline", True, "AuthCtrlr", "LocalAuthorizeOffline",
@@ -47,7 +51,8 @@ CORE: tuple[Setting, ...] = (
     whole("NumberOfConnectors", 1, "", "", "EVSEs of this station", access=Access.READ_ONLY),
     whole("ResetRetries", 2, "OCPPCommCtrlr", "ResetRetries", "further attempts of a reset that failed", most=100),
     whole("StopTransactionMaxMeterValues", 500, "", "",
-        "meter values in one StopTransaction; the middle is thinned", access=Access.READ_ONLY),
+        "meter values in one StopTransaction; the middle is thinned", least=2, most=500,
+        access=Access.READ_ONLY, by_installer=True),
     boolean("StopTransactionOnEVSideDisconnect", True, "TxCtrlr", "StopTxOnEVSideDisconnect",
         "unplugging at the car ends the transaction"),
     boolean("StopTransactionOnInvalidId", True, "TxCtrlr", "StopTxOnInvalidId",

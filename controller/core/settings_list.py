@@ -42,7 +42,7 @@ def settings_for(installation: Installation, changed: Mapping[str, str] | None =
         if n is None:
             names[name.casefold()] = len(declared)
             declared.append(custom(name, value))
-        else:
+        elif may_be_set(declared[n]):
             declared[n] = _with_default(declared[n], value)
     return Settings(declared, changed)
 
@@ -50,6 +50,30 @@ def settings_for(installation: Installation, changed: Mapping[str, str] | None =
 def custom(name: str, value: str) -> Setting:
     """A key that no standard knows, made by a first-boot value; a backend may read and change it."""
     return Setting(key16=name, kind=Kind.STRING, default=value, maximum=500, doc="custom")
+
+
+def may_be_set(setting: Setting) -> bool:
+    """Whether a first-boot value counts; otherwise hardware or code has fixed it."""
+    return setting.access is not _R or setting.by_installer
+
+
+def first_boot_warning(name: str) -> str | None:
+    """Why a first-boot value of a standard setting has no effect, or None."""
+    for setting in SETTINGS:
+        if name.casefold() in (setting.name.casefold(), setting.name2.casefold()):
+            if not may_be_set(setting):
+                return "is fixed by the hardware or the program; this value has no effect"
+    return None
+
+
+def ping_problem(ping_interval_s: int, attempts: int, retry_interval_s: int) -> str | None:
+    """A dead link should be noticed before a transaction message has used up its attempts (EJ16 3.11)."""
+    if retry_interval_s <= 0 or 0 < ping_interval_s < attempts * retry_interval_s:
+        return None
+    return (
+        f"WebSocketPingInterval = {ping_interval_s} should be less than TransactionMessageAttempts "
+        f"x TransactionMessageRetryInterval = {attempts * retry_interval_s}, and not 0"
+    )
 
 
 def first_boot_problem(name: str, value: str) -> str | None:
@@ -81,7 +105,9 @@ def _fixed(setting: Setting, installation: Installation) -> Setting:
         default = ",".join(
             f"{evse.id}.{r}" for evse, r in zip(installation.evses, rotations, strict=True)
         )
-        return _replaced(setting, default=default, maximum=count + 1)
+        connectors = "|".join(str(n) for n in (0, *(evse.id for evse in installation.evses)))
+        pattern = setting.pattern.replace(r"\d{1,3}", f"({connectors})")
+        return replace(setting, default=default, maximum=count + 1, pattern=pattern)
     if setting.key16 == "UnlockConnectorOnEVSideDisconnect":
         # A tethered cable has nothing to unlock: false, and not changeable (E16 3.84).
         if not any(evse.lock for evse in installation.evses):

@@ -6,29 +6,25 @@ from controller.core.settings import Access, Kind, Setting
 
 _PHASED = (
     "Current.Import",
-    "Power.Active.Import",
     "Voltage",
-    "Current.Export",
-    "Power.Factor",
 )
 _PLAIN = (
     "Energy.Active.Import.Register",
     "Energy.Active.Export.Register",
     "Power.Active.Import",
-    "Power.Active.Export",
     "Power.Factor",
     "Power.Offered",
     "Current.Import",
-    "Current.Export",
     "Current.Offered",
     "Voltage",
     "Frequency",
-    "Temperature",
 )
 MEASURANDS = _PLAIN + tuple(
     f"{measurand}.{phase}" for measurand in _PHASED for phase in ("L1", "L2", "L3")
 )
-"""What may be asked of meter values; what a meter does not have is left out of the values."""
+"""What may be asked of meter values: what `metering.sampled_values` can give. What the meter at hand does
+not have is left out of the values.
+"""
 
 DAY_S = 86_400
 
@@ -66,6 +62,7 @@ def whole(
     most: int | None = None,
     instance: str = "",
     access: Access = Access.READ_WRITE,
+    by_installer: bool = False,
 ) -> Setting:
     """A whole number."""
     return Setting(
@@ -79,6 +76,7 @@ def whole(
         minimum=least,
         maximum=most,
         access=access,
+        by_installer=by_installer,
         doc=doc,
     )
 

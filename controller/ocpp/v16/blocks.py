@@ -40,6 +40,8 @@ class Block:
 
     `triggers`, `extended_triggers`: by requestedMessage; they get the connectorId (None = not given) and
     answer at once, sending in `Answer.then`. `vendors`: by vendorId, they get the DataTransfer payload.
+    `keys`: configuration keys whose change is more than a stored value; they get the new text and answer
+    ChangeConfiguration, once the key is known to be writable.
     `connected`: called after each registration, when messages may go out.
     """
 
@@ -47,6 +49,7 @@ class Block:
     triggers: Mapping[str, Callable[[int | None], Answer]] = field(default_factory=dict)
     extended_triggers: Mapping[str, Callable[[int | None], Answer]] = field(default_factory=dict)
     vendors: Mapping[str, Callable[[Payload], Reply]] = field(default_factory=dict)
+    keys: Mapping[str, Callable[[str], Reply]] = field(default_factory=dict)
     connected: Callable[[], None] = lambda: None
 
 

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
-from controller.core.settings import STORED_PREFIX, Access, ChangeResult, Setting, Settings
+from controller.core.settings import (
+    CHANGED,
+    STORED_PREFIX,
+    Access,
+    ChangeResult,
+    Setting,
+    Settings,
+)
+from controller.core.settings_list import ping_problem
+from controller.ports import ValueStore
+
+log = logging.getLogger(__name__)
 
 KEY_LENGTH = 50
 VALUE_LENGTH = 500
+PING_KEYS = (
+    "WebSocketPingInterval",
+    "TransactionMessageAttempts",
+    "TransactionMessageRetryInterval",
+)
 
 
 def get_configuration(settings: Settings, keys: Sequence[str]) -> dict[str, Any]:
@@ -31,12 +48,26 @@ def get_configuration(settings: Settings, keys: Sequence[str]) -> dict[str, Any]
     return answer
 
 
-def change_configuration(settings: Settings, key: str, value: str) -> ChangeResult:
-    """Accepted, RebootRequired, NotSupported (no such key) or Rejected (R16-CFG-1)."""
+async def change_configuration(
+    settings: Settings, values: ValueStore, key: str, value: str
+) -> ChangeResult:
+    """Accepted, RebootRequired, NotSupported (no such key) or Rejected (R16-CFG-1).
+
+    The new value is durable before it counts; if it cannot be stored, nothing changes.
+    """
     setting = settings.declared(key)
     if setting is None or not setting.key16:
         return ChangeResult.NOT_SUPPORTED
-    return settings.change(key, value)
+    result, normal = settings.judge(key, value)
+    if result not in CHANGED:
+        return result
+    await values.put(stored_name(setting), normal)
+    result = settings.change(key, normal)
+    if setting.key16 in PING_KEYS:
+        problem = ping_problem(*(settings.integer(name) for name in PING_KEYS))
+        if problem is not None:
+            log.warning("%s", problem)
+    return result
 
 
 def stored_name(setting: Setting) -> str:

@@ -16,7 +16,7 @@ from controller.core.model import (
     ResetKind,
     UnlockStatus,
 )
-from controller.core.settings import ChangeResult, Settings
+from controller.core.settings import Access, ChangeResult, Settings
 from controller.ocpp.calls import Answer
 from controller.ocpp.rpc import ErrorName, IncomingCall
 from controller.ocpp.v16 import config_keys
@@ -88,6 +88,7 @@ class Handlers:
             "ChangeConfiguration": self._change_configuration,
             "ClearCache": self._clear_cache,
             "DataTransfer": self._data_transfer,
+            "ExtendedTriggerMessage": self._extended_trigger,
             "GetConfiguration": self._get_configuration,
             "RemoteStartTransaction": self._remote_start,
             "RemoteStopTransaction": self._remote_stop,
@@ -96,11 +97,15 @@ class Handlers:
             "UnlockConnector": self._unlock_connector,
         }
         self._block_triggers: dict[str, Callable[[int | None], Answer]] = {}
+        self._extended: dict[str, Callable[[int | None], Answer]] = {}
+        self._keys: dict[str, Callable[[str], Reply]] = {}
         self._vendors: dict[str, Callable[[Payload], Reply]] = {}
         for block in blocks:
             self.actions |= block.actions
             self._block_triggers |= block.triggers
+            self._extended |= block.extended_triggers
             self._vendors |= block.vendors
+            self._keys |= {name.casefold(): change for name, change in block.keys.items()}
 
     def answer(self, call: IncomingCall) -> Reply:
         """The answer to any call (RPC-6)."""
@@ -125,15 +130,20 @@ class Handlers:
             await self._triggers.station_operative(operative)
         return _status(status)
 
-    async def _change_configuration(self, request: Payload) -> Answer:
+    def _change_configuration(self, request: Payload) -> Reply:
         key = request["key"]
+        change = self._keys.get(key.casefold())
         setting = self._settings.declared(key)
-        before = self._settings.text(key) if setting else ""
-        result = config_keys.change_configuration(self._settings, key, request["value"])
-        changed = result in (ChangeResult.ACCEPTED, ChangeResult.REBOOT_REQUIRED)
-        if setting is not None and changed and self._settings.text(key) != before:
-            await self._values.put(config_keys.stored_name(setting), self._settings.text(key))
-        return _status(result)
+        if change is None or setting is None or setting.access is Access.READ_ONLY:
+            return self._change_setting(request)
+        return change(request["value"])
+
+    async def _change_setting(self, request: Payload) -> Answer:
+        return _status(
+            await config_keys.change_configuration(
+                self._settings, self._values, request["key"], request["value"]
+            )
+        )
 
     async def _clear_cache(self, request: Payload) -> Answer:
         return _status(await self._control.clear_cache())
@@ -178,6 +188,14 @@ class Handlers:
         return _status(await self._control.reset(ResetKind(request["type"])))
 
     def _trigger_message(self, request: Payload) -> Answer:
+        return self._trigger(request, self._block_triggers)
+
+    def _extended_trigger(self, request: Payload) -> Answer:
+        return self._trigger(request, self._extended)
+
+    def _trigger(
+        self, request: Payload, more: Mapping[str, Callable[[int | None], Answer]]
+    ) -> Answer:
         message, connector = request["requestedMessage"], request.get("connectorId")
         lowest = 0 if message == "StatusNotification" else 1
         asked = connector if message in ("StatusNotification", "MeterValues") else None
@@ -198,7 +216,7 @@ class Handlers:
             return _status(
                 RequestStatus.ACCEPTED, then=lambda: _drop(triggers.meter_values_now(asked))
             )
-        triggered = self._block_triggers.get(message)
+        triggered = more.get(message)
         if triggered is not None:
             return triggered(connector)
         return Answer(payload={"status": "NotImplemented"})
