@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from controller.core.charging_profile import ChargingProfile, Purpose, RateUnit, SchedulePeriod
-from controller.core.model import RequestStatus
+from controller.core.charging_profile import ChargingProfile, RateUnit
+from controller.core.charging_profile_book import InstalledProfile, ProfileFilter
+from controller.core.composite import CompositeSchedule, ProfileLimit
+from controller.core.model import RequestStatus, Transaction
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileLimit:
-    """What the profiles allow at one moment. `amps` per phase, in steps of 0.1; None = no limit.
-
-    `phases` None = the profile does not say. Below `least_amps` charging pauses: it is 6, or more when a
-    profile tells the least rate of the vehicle. `until` (aware UTC): when this may change; None = when
-    somebody changes the profiles. `profile_id`: the profile that limits.
-    """
-
-    amps: float | None = None
-    phases: int | None = None
-    least_amps: float = 6.0
-    until: datetime | None = None
-    profile_id: int | None = None
-    purpose: Purpose | None = None
+__all__ = [
+    "ChargingProfiles",
+    "CompositeSchedule",
+    "ProfileFilter",
+    "ProfileLimit",
+    "ProfileLimits",
+    "ProfileStore",
+    "TransactionProfiles",
+]
 
 
 class ProfileLimits(Protocol):
@@ -49,27 +43,6 @@ class ProfileLimits(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileFilter:
-    """Which profiles to clear: all fields that are given must match; `profile_id` alone decides (R16-SC-9)."""
-
-    profile_id: int | None = None
-    evse: int | None = None
-    purpose: Purpose | None = None
-    stack_level: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompositeSchedule:
-    """What will be offered from `start` on (aware UTC, whole seconds), first period at 0 s (R16-SC-8)."""
-
-    evse: int
-    start: datetime
-    duration_s: int
-    rate_unit: RateUnit
-    periods: tuple[SchedulePeriod, ...]
-
-
 class ChargingProfiles(Protocol):
     """What a backend may do with charging profiles. What was accepted is durable."""
 
@@ -89,4 +62,36 @@ class ChargingProfiles(Protocol):
         self, evse: int, duration_s: int, rate_unit: RateUnit | None
     ) -> CompositeSchedule | None:
         """From now on. EVSE 0 = the whole station; None = there is no such EVSE."""
+        ...
+
+
+class ProfileStore(Protocol):
+    """Installed profiles on disk."""
+
+    async def load(self) -> list[InstalledProfile]:
+        """All of them."""
+        ...
+
+    def change(self, removed: Sequence[int], added: InstalledProfile | None) -> Awaitable[None]:
+        """Remove and add in one commit."""
+        ...
+
+
+class TransactionProfiles(ProfileLimits, Protocol):
+    """What the station tells whoever keeps the profiles."""
+
+    async def load(self, running: Callable[[int], Transaction | None]) -> None:
+        """Read them. `running`: what runs on an EVSE, asked again and again."""
+        ...
+
+    async def begin(self, transaction: Transaction, profile: ChargingProfile) -> None:
+        """The transaction about to start has this TxProfile; durable when this returns (R16-AUTH-7)."""
+        ...
+
+    def transaction_changed(self) -> None:
+        """A transaction began or ended somewhere."""
+        ...
+
+    async def run(self) -> None:
+        """Tell when limits change with time; for ever."""
         ...

@@ -12,6 +12,7 @@ from dataclasses import replace
 from controller.core.installation import Installation
 from controller.core.settings import Access, Kind, Setting, Settings
 from controller.core.settings_core import CORE
+from controller.core.settings_smart_charging import SMART_CHARGING
 
 PROFILES = ("Core", "RemoteTrigger")
 """Feature profiles of 1.6 that are built."""
@@ -20,6 +21,7 @@ _R = Access.READ_ONLY
 
 SETTINGS: tuple[Setting, ...] = (
     *CORE,
+    *SMART_CHARGING,
     Setting(
         key16="SupportedFeatureProfiles",
         kind=Kind.LIST,

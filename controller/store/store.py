@@ -7,6 +7,7 @@ from pathlib import Path
 from controller.store.auth_cache import AuthCache
 from controller.store.database import Database
 from controller.store.outbox import Outbox
+from controller.store.profiles import StoredProfiles
 from controller.store.transactions import Transactions
 from controller.store.values import StoredValues
 
@@ -22,6 +23,7 @@ class Store:
         self.transactions = Transactions(database, self.outbox)
         self.values = StoredValues(database)
         self.auth_cache = AuthCache(database)
+        self.charging_profiles = StoredProfiles(database)
 
     @classmethod
     async def open(cls, state_dir: Path) -> Store:
