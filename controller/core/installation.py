@@ -42,7 +42,10 @@ class BackendInstallation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseInstallation:
-    """One EVSE. `authorization` overrides [charging] for it ("backend", "local", "free")."""
+    """One EVSE. `authorization` overrides [charging] for it ("backend", "local", "free").
+
+    `meter_signs`: the meter's driver can sign values; `meter_public_key`: as printed on the meter, "" = it tells.
+    """
 
     id: int
     pilot: DriverTable
@@ -58,6 +61,7 @@ class EvseInstallation:
     authorization: str | None = None
     free_id_tag: str = ""
     meter_public_key: str = ""
+    meter_signs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ class Setting:
 
     `minimum`, `maximum`: of numbers; of lists `maximum` is the number of members allowed, of strings the length.
     `pattern`: what a string, or each member of a list, must match; "" = anything (lists: `choices`).
+    `problem`: what a string must be instead, "" = it is fine.
     `by_installer`: read-only for the backend, but a first-boot value of the configuration may set it.
     """
 
@@ -70,6 +71,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     reboot: bool = False
+    problem: Callable[[str], str] | None = None
     by_installer: bool = False
     doc: str = ""
 
@@ -218,6 +220,8 @@ def _string(setting: Setting, value: str) -> str:
         raise ValueError(f"at most {setting.maximum:.0f} characters")
     if setting.pattern and not re.fullmatch(setting.pattern, value, re.ASCII):
         raise ValueError(f"text like {setting.pattern}")
+    if setting.problem is not None and (problem := setting.problem(value)):
+        raise ValueError(problem)
     return value
 
 

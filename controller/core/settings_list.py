@@ -12,9 +12,11 @@ from dataclasses import replace
 from controller.core.installation import Installation
 from controller.core.settings import Access, Kind, Setting, Settings
 from controller.core.settings_core import CORE
+from controller.core.settings_pricing import PRICING, price_settings
+from controller.core.settings_signed_values import SIGNING, signing_settings
 from controller.core.settings_smart_charging import SMART_CHARGING
 
-PROFILES = ("Core", "RemoteTrigger")
+PROFILES = ("Core", "RemoteTrigger", "SmartCharging")
 """Feature profiles of 1.6 that are built."""
 
 _R = Access.READ_ONLY
@@ -22,6 +24,8 @@ _R = Access.READ_ONLY
 SETTINGS: tuple[Setting, ...] = (
     *CORE,
     *SMART_CHARGING,
+    *PRICING,
+    *SIGNING,
     Setting(
         key16="SupportedFeatureProfiles",
         kind=Kind.LIST,
@@ -33,18 +37,29 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
+OPTIONAL = (*PRICING, *SIGNING)
+"""Settings that only some installations have."""
+
+
+def existing(installation: Installation) -> list[Setting]:
+    """The declarations that count in this installation."""
+    always = [setting for setting in SETTINGS if setting not in OPTIONAL]
+    return [*always, *price_settings(installation), *signing_settings(installation)]
+
+
 def settings_for(installation: Installation, changed: Mapping[str, str] | None = None) -> Settings:
     """The settings of a station: defaults, what the hardware fixes, first-boot values, then later changes."""
-    declared = [_fixed(setting, installation) for setting in SETTINGS]
+    declared = [_fixed(setting, installation) for setting in existing(installation)]
+    absent = {s.name.casefold() for s in OPTIONAL}
     names = {s.name.casefold(): n for n, s in enumerate(declared)}
     names.update({s.name2.casefold(): n for n, s in enumerate(declared) if s.name2})
     first_boot = {**installation.first_boot_2, **installation.first_boot_16}
     for name, value in first_boot.items():
         n = names.get(name.casefold())
-        if n is None:
+        if n is None and name.casefold() not in absent:
             names[name.casefold()] = len(declared)
             declared.append(custom(name, value))
-        elif may_be_set(declared[n]):
+        elif n is not None and may_be_set(declared[n]):
             declared[n] = _with_default(declared[n], value)
     return Settings(declared, changed)
 
