@@ -10,7 +10,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from controller.config_checks import (
     check_drivers,
     check_shapes,
     check_whole,
+    meter_signs,
 )
 from controller.config_lines import line_of, scan
 from controller.config_model import BackendTable, ConfigFile, EvseTable
@@ -202,7 +202,7 @@ def _installation(config: ConfigFile, source: Source, checked: Checked) -> Insta
 
 
 def _evse(index: int, evse: EvseTable, checked: Checked) -> EvseInstallation:
-    tables: dict[str, Mapping[str, Any] | None] = {
+    tables: dict[str, Any] = {
         part: checked.tables.get(("evse", index, part)) for part in EVSE_PARTS
     }
     pilot = tables.pop("pilot")
@@ -218,6 +218,7 @@ def _evse(index: int, evse: EvseTable, checked: Checked) -> EvseInstallation:
         authorization=evse.authorization,
         free_id_tag=evse.free_id_tag or "",
         meter_public_key=evse.meter_public_key,
+        meter_signs=meter_signs(tables["meter"]),
     )
 
 

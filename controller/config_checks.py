@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from controller.config_lines import Path
 from controller.config_model import BackendTable, ConfigFile, EvseTable
 from controller.config_report import MISSING, Finding, nearest
+from controller.core.signed_values import KEY_LENGTH, public_key_field
 from hal import registry
 from hal.errors import Misconfigured
 from hal.sim.defaults import default_table
@@ -308,6 +309,36 @@ def _check_evse(config: ConfigFile, index: int, evse: EvseTable, checked: Checke
     if checked.tables.get((*path, "meter")) is None:
         text = "there is none: energy is unknown and cannot be billed"
         checked.warnings.append(Finding(path=(*path, "meter"), text=text))
+    _check_public_key(path, evse, checked)
+
+
+def _check_public_key(path: Path, evse: EvseTable, checked: Checked) -> None:
+    key = (*path, "meter_public_key")
+    if not evse.meter_public_key:
+        return
+    try:
+        shown = public_key_field(evse.meter_public_key)
+    except ValueError as error:
+        text = f"is not the public key of a meter, as printed on it: {error}"
+        checked.problems.append(Finding(path=key, value=evse.meter_public_key, text=text))
+        return
+    if len(shown) > KEY_LENGTH:
+        text = f"is too long for a configuration key ({len(shown)} of {KEY_LENGTH} characters)"
+        checked.problems.append(Finding(path=key, value=evse.meter_public_key, text=text))
+    if not meter_signs(checked.tables.get((*path, "meter"))):
+        text = "has no effect: the driver of this meter does not sign values"
+        checked.warnings.append(Finding(path=key, value=evse.meter_public_key, text=text))
+
+
+def meter_signs(table: Mapping[str, Any] | None) -> bool:
+    """Whether this meter can sign values (its driver declares it)."""
+    if table is None:
+        return False
+    try:
+        registration = registry.find("meter", str(table.get("driver")))
+    except Misconfigured:
+        return False
+    return getattr(registration.driver_class, "signs", False) is True
 
 
 def _check_charging(config: ConfigFile, checked: Checked) -> None:

@@ -108,7 +108,9 @@ class EvseTable(Table):
         default=None, description="idTag reported when charging is free"
     )
     meter_public_key: str = Field(
-        default="", max_length=1024, description="public key of a signing meter, hex"
+        default="",
+        max_length=1024,
+        description="public key of a signing meter as printed on it: hexadecimal or Base64 of its ASN.1",
     )
 
 
