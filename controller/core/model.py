@@ -282,4 +282,13 @@ class TransactionEnded:
     offline: bool = False
 
 
-Report = TransactionStarted | MeterValuesTaken | TransactionEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorUnplugged:
+    """The cable is out after the transaction; only where idle time costs until then."""
+
+    transaction_id: str
+    evse: int
+    at: datetime
+
+
+Report = TransactionStarted | MeterValuesTaken | TransactionEnded | ConnectorUnplugged

@@ -68,6 +68,10 @@ class ReportQueue(Protocol):
         """How many entries wait."""
         ...
 
+    def append(self, report: Report) -> Awaitable[None]:
+        """Durable when it is done, after everything that waits already."""
+        ...
+
     def append_volatile(self, report: Report) -> None:
         """Queue in memory, in order with the rest."""
         ...

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.core.model import (
+    ConnectorUnplugged,
     IdToken,
     IdTokenType,
     MeterSample,
@@ -58,6 +59,13 @@ def report_to_text(report: Report) -> str:
                 "samples": [sample_to_json(s) for s in report.samples],
                 "offline": report.offline,
             }
+        case ConnectorUnplugged():
+            body = {
+                "is": "unplugged",
+                "tx": report.transaction_id,
+                "evse": report.evse,
+                "at": report.at.isoformat(),
+            }
     return json.dumps(body, separators=(",", ":"))
 
 
@@ -72,7 +80,10 @@ def report_from_text(text: str) -> Report:
             transaction_id=body["tx"],
             offline=body["offline"],
         )
-    token, at = _token_from(body["token"]), datetime.fromisoformat(body["at"])
+    at = datetime.fromisoformat(body["at"])
+    if kind == "unplugged":
+        return ConnectorUnplugged(transaction_id=body["tx"], evse=body["evse"], at=at)
+    token = _token_from(body["token"])
     if kind == "started":
         if token is None:
             raise ValueError("a start without a token")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from controller.core.installation import StationIdentity
 from controller.core.model import (
     AuthorizationStatus,
     ChargingState,
+    ConnectorUnplugged,
     EvseFault,
     EvseView,
     IdToken,
@@ -40,6 +42,10 @@ NOBODY = "FREE"
 """idTag of a charge without authorization; the default of `free_id_tag`."""
 MREC_VENDOR = "https://chargex.inl.gov"
 DISCONNECTED = "EV side disconnected"
+COST_VENDOR = "org.openchargealliance.costmsg"
+"""vendorId of prices and costs in DataTransfer."""
+NEVER_TOLD = -1
+"""transactionId of what belongs to a start that the backend never took (E16 3.18)."""
 
 
 class Status(StrEnum):
@@ -208,7 +214,20 @@ def report_16(
         return "StopTransaction", _stop(
             report, -1 if backend_id is None else backend_id, most_values
         )
+    if isinstance(report, ConnectorUnplugged):
+        return _unplugged(report, backend_id)
     return _meter_values(report, backend_id)
+
+
+def _unplugged(report: ConnectorUnplugged, backend_id: int | None) -> tuple[str, Payload] | None:
+    if backend_id is None or backend_id == NEVER_TOLD:
+        return None
+    data = {"transactionId": backend_id, "timestamp": format_time(report.at)}
+    return "DataTransfer", {
+        "vendorId": COST_VENDOR,
+        "messageId": "ConnectorUnplugged",
+        "data": json.dumps(data, separators=(",", ":")),
+    }
 
 
 def _start(report: TransactionStarted) -> Payload:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from controller.core.model import IdTokenInfo, MeterValuesTaken, Report, TransactionStarted
+from controller.core.model import (
+    ConnectorUnplugged,
+    IdTokenInfo,
+    MeterValuesTaken,
+    Report,
+    TransactionStarted,
+)
 from controller.core.settings import Settings
 from controller.ocpp.outbox import Unusable
 from controller.ocpp.v16 import translate
@@ -42,7 +48,9 @@ class Wording16:
     async def delivered(self, report: Report, answer: Payload) -> None:
         """The answers to start and stop also say what the card is worth."""
         info = self.verdict(answer)
-        if info is None or self._control is None or isinstance(report, MeterValuesTaken):
+        if info is None or self._control is None:
+            return
+        if isinstance(report, MeterValuesTaken | ConnectorUnplugged):
             return
         # A refusal first: it must arrive also when the cache cannot be written.
         if isinstance(report, TransactionStarted):
