@@ -27,9 +27,10 @@ from controller.clock import Clock, SystemClock
 from controller.core.installation import Installation
 from controller.core.settings import STORED_PREFIX, Settings
 from controller.core.settings_list import settings_for
+from controller.energy.profiles import Profiles
 from controller.errors import ChargepostError, PermanentError
 from controller.hardware import Hardware
-from controller.ports import Backend, GuardLink
+from controller.ports import Backend, GuardLink, Services
 from controller.station.guard_link import GuardSocket
 from controller.station.station import Station
 from controller.store.store import Store
@@ -112,10 +113,17 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
         for name, text in (await store.values.all(STORED_PREFIX)).items()
     }
     settings = settings_for(installation, changed)
+    profiles = Profiles(
+        installation=installation,
+        settings=settings,
+        store=store.charging_profiles,
+        clock=around.clock,
+    )
     station = Station(
         installation=installation,
         settings=settings,
         store=store,
+        profiles=profiles,
         guard=around.guard,
         meters=around.meters,
         reader=around.reader,
@@ -124,7 +132,8 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
         control_socket=around.control_socket,
     )
     await station.prepare()
-    backend = _backend(installation, settings, store, around.clock, station)
+    services = Services(charging_profiles=profiles)
+    backend = _backend(installation, settings, store, around.clock, station, services)
     station.attach(backend)
     return Composition(store=store, settings=settings, station=station, backend=backend)
 
@@ -165,6 +174,7 @@ def _backend(
     store: Store,
     clock: StationClock,
     station: Station,
+    services: Services,
 ) -> Backend:
     """The adapter of the configured protocol; only its version is imported."""
     if installation.backend is None:
@@ -186,7 +196,7 @@ def _backend(
         clock=clock,
         set_utc=clock.set_utc,
     )
-    adapter.bind(station.control)
+    adapter.bind(station.control, services)
     return adapter
 
 

@@ -18,6 +18,7 @@ from controller.core.model import (
     ResetKind,
     UnlockStatus,
 )
+from controller.ports_charging import ChargingProfiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,3 +260,5 @@ class SnapshotSource(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What a backend may use beside `StationControl`; None = this station does not have it."""
+
+    charging_profiles: ChargingProfiles | None = None

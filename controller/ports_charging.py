@@ -46,6 +46,14 @@ class ProfileLimits(Protocol):
 class ChargingProfiles(Protocol):
     """What a backend may do with charging profiles. What was accepted is durable."""
 
+    def evses(self) -> tuple[int, ...]:
+        """All EVSE ids, 1-based."""
+        ...
+
+    def transaction(self, evse: int) -> str | None:
+        """Our id of the transaction that runs there."""
+        ...
+
     async def install(self, evse: int, profile: ChargingProfile) -> RequestStatus:
         """Add or replace. A TxProfile without `transaction_id` belongs to the transaction that runs there."""
         ...
@@ -82,6 +90,10 @@ class TransactionProfiles(ProfileLimits, Protocol):
 
     async def load(self, running: Callable[[int], Transaction | None]) -> None:
         """Read them. `running`: what runs on an EVSE, asked again and again."""
+        ...
+
+    def problem(self, profile: ChargingProfile) -> str | None:
+        """Why this profile could not be installed anywhere; None = nothing is wrong with it."""
         ...
 
     async def begin(self, transaction: Transaction, profile: ChargingProfile) -> None:

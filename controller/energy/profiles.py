@@ -119,6 +119,15 @@ class Profiles:
 
     # --- ChargingProfiles -------------------------------------------------------------------------
 
+    def evses(self) -> tuple[int, ...]:
+        """All EVSE ids."""
+        return tuple(evse.id for evse in self._installation.evses)
+
+    def transaction(self, evse: int) -> str | None:
+        """Our id of the transaction that runs there."""
+        running = self._running(evse)
+        return running.id if running is not None else None
+
     async def install(self, evse: int, profile: ChargingProfile) -> RequestStatus:
         """Add or replace; nothing changes when it is Rejected."""
         async with self._changing:

@@ -105,6 +105,7 @@ class EvseActor:
         self._tasks = tasks
         self._books = Books(evse.id, store, sampler, clock, around, self._pause)
         self._permitted: int | None = None
+        self._offered_amps = 0.0
         self._inputs: deque[Input] = deque()
         self._wake = asyncio.Event()
         self._snapshot: EvseSnapshot | None = None
@@ -134,6 +135,10 @@ class EvseActor:
     def set_rules(self, rules: SessionRules) -> None:
         """A setting changed; sample intervals may have changed as well."""
         self.session.rules = rules
+        self._wake.set()
+
+    def grant_changed(self) -> None:
+        """What this EVSE may offer may be different now."""
         self._wake.set()
 
     def refuse_all(self, why: str) -> None:
@@ -254,6 +259,7 @@ class EvseActor:
             self._alive_due_s = None
         elif self.joined:  # before that nobody knows whether it lives
             await self._beat(running)
+        self._follow_grant()
         self._samples()
         self._pace()
         self._publish()
@@ -287,6 +293,11 @@ class EvseActor:
     async def store_life(self, running: Transaction) -> None:
         """The last moment of life, for recovery; when it cannot be stored the next minute tries again."""
         await self._books.life(running)
+
+    def _follow_grant(self) -> None:
+        amps = self._around.granted_amps(self.id) if self._permitted is not None else 0.0
+        if self._permitted is not None and amps != self._offered_amps:
+            self._offer(amps)
 
     def _samples(self) -> None:
         running = None if self.session.ending else self.session.transaction
@@ -327,9 +338,8 @@ class EvseActor:
             case EndTransaction():
                 await self._books.end(command, self._last_known_wh)
             case Permit():
-                amps = self._around.granted_amps(self.id)
                 self._permitted = command.plug_id
-                self._guard.offer(self.id, command.plug_id, amps, self.installation.phases)
+                self._offer(self._around.granted_amps(self.id))
             case Pause():
                 self._permitted = command.plug_id
                 self._pause()
@@ -349,6 +359,11 @@ class EvseActor:
                     lambda: self._store.values.put(f"used/{self.id}", mark), attempts=1
                 )
         return True
+
+    def _offer(self, amps: float) -> None:
+        if self._permitted is not None:
+            self._offered_amps = amps
+            self._guard.offer(self.id, self._permitted, amps, self.installation.phases)
 
     def _pause(self) -> None:
         if self._permitted is not None:

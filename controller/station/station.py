@@ -35,10 +35,12 @@ from controller.core.model import (
     IdToken,
     IdTokenInfo,
     Report,
+    Transaction,
 )
 from controller.core.settings import Settings
 from controller.notify import notify
 from controller.ports import Backend, GuardLink
+from controller.ports_charging import TransactionProfiles
 from controller.station.authorizer import Authorizer
 from controller.station.cards import CardDesk
 from controller.station.control import Control
@@ -77,6 +79,7 @@ class Station:
         meters: Mapping[int, Meter],
         reader: CardReader | None,
         clock: Clock,
+        profiles: TransactionProfiles | None = None,
         version: str = "",
         control_socket: Path | None = None,
     ) -> None:
@@ -85,6 +88,7 @@ class Station:
         self.store = store
         self.guard = guard
         self.clock = clock
+        self.profiles = profiles
         self.actors: dict[int, EvseActor] = {}
         self.reader_lost = False
         self._meters = meters
@@ -102,6 +106,7 @@ class Station:
         self.cards = CardDesk(self)
         self.snapshots = Snapshots(self, version)
         self._socket = ControlSocket(control_socket, self) if control_socket else None
+        self._transactions: dict[int, str | None] = {}
         settings.on_change(self._setting_changed)
 
     # --- composing --------------------------------------------------------------------------------
@@ -117,6 +122,9 @@ class Station:
                 self.actors[evse.id].refuse_all(
                     "The station cannot store transactions (disk full, read-only or broken), so it starts none."
                 )
+        if self.profiles is not None:
+            await self.profiles.load(self.running)
+            self.profiles.on_change(self._limits_changed)
         await self.control.load()
 
     def attach(self, backend: Backend) -> None:
@@ -182,6 +190,8 @@ class Station:
         if self._reader is not None:
             start(ReaderLoop(self._reader, self.clock, self.cards.card_read, self._reader_is).run())
         start(self.backend.run(), "backend")
+        if self.profiles is not None:
+            start(self.profiles.run(), "charging profiles")
         start(self._every_second(), "supervision")
         start(self._watchdog(), "watchdog")
         if self._socket is not None:
@@ -217,6 +227,7 @@ class Station:
 
     def view_changed(self, view: EvseView) -> None:
         """Publish; the reports of a change go out before its status."""
+        self._watch_transaction(view)
         self.backend.evse_changed(view)
         self.control.view_changed(view)
         self.cards.view_changed(view)
@@ -229,7 +240,26 @@ class Station:
 
     def granted_amps(self, evse: int) -> float:
         """What this EVSE may offer now; 0 = nothing."""
-        return self._shares[evse]
+        if self.profiles is None:
+            return self._shares[evse]
+        own, whole = self.profiles.limit(evse), self.profiles.station_limit()
+        limits = (self._shares[evse], own.amps, whole.amps)
+        amps = min(limit for limit in limits if limit is not None)
+        return amps if amps >= max(own.least_amps, whole.least_amps) else 0.0
+
+    def running(self, evse: int) -> Transaction | None:
+        """The transaction that runs there, also while it ends."""
+        return self.actors[evse].session.transaction
+
+    def _limits_changed(self) -> None:
+        for actor in self.actors.values():
+            actor.grant_changed()
+
+    def _watch_transaction(self, view: EvseView) -> None:
+        known = self._transactions.get(view.evse)
+        self._transactions[view.evse] = view.transaction_id
+        if self.profiles is not None and view.transaction_id != known:
+            self.profiles.transaction_changed()
 
     @property
     def online(self) -> bool:

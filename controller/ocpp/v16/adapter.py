@@ -125,7 +125,7 @@ class Adapter:
         """The station that answers requests; once, before `run`."""
         self._control = control
         self._wording.bind(control)
-        makers = blocks(services or Services())
+        makers = blocks(services or Services(), self._store)
         self._blocks = [make(self, self._settings) for make in makers]
         self._handlers = Handlers(
             control=control,

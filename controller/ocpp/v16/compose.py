@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from controller.ocpp.v16.blocks import BlockMaker
-from controller.ports import Services
+from controller.ports import OutboxStore, Services
 
 
-def blocks(services: Services) -> list[BlockMaker]:
-    """The makers of all blocks whose service exists."""
-    return []
+def blocks(services: Services, outbox: OutboxStore) -> list[BlockMaker]:
+    """The makers of all blocks whose service exists. `outbox` knows the backend's transaction ids."""
+    makers: list[BlockMaker] = []
+    if services.charging_profiles is not None:
+        from controller.ocpp.v16.smart_charging import smart_charging
+
+        makers.append(smart_charging(services.charging_profiles, outbox))
+    return makers
