@@ -156,6 +156,7 @@ class EvseGuard:
             self_test=self._self_test.state.value,
             phases=self.offers.phases or self.settings.phases,
             cable_amps=self._cable.amps,
+            permitted_amps=self.offers.amps or 0.0,
             faults=self.faults.views(),
         )
 

@@ -162,7 +162,10 @@ class FaultView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseSnapshot:
-    """One EVSE now. `refusal`: "" or the interlock's reason why the contactor may not close."""
+    """One EVSE now. `refusal`: "" or the interlock's reason why the contactor may not close.
+
+    `permitted_amps`: the newest offer (or the hold offer); what is signalled may still be on its way there.
+    """
 
     evse: int
     plugged: bool
@@ -177,6 +180,7 @@ class EvseSnapshot:
     self_test: str
     phases: int
     cable_amps: float | None = None
+    permitted_amps: float = 0.0
     faults: tuple[FaultView, ...] = ()
 
 

@@ -107,6 +107,22 @@ def test_silence_of_the_station_holds_at_failsafe_amps_then_ends() -> None:
     assert world.guard.snapshot().refusal == "no_offer"
 
 
+def test_the_snapshot_tells_what_is_permitted_before_it_is_signalled() -> None:
+    """DESIGN §1.7: an increase that waits for its 5 s is taken already."""
+    world = charging(10.0)
+    world.offering = 8.0
+    world.ticks(SECOND)
+    world.offering = 16.0
+    world.ticks(SECOND)
+    seen = world.guard.snapshot()
+    assert (seen.offered_amps, seen.permitted_amps) == (8.0, 16.0)
+    world.offering = None
+    world.ticks(4 * SECOND)
+    assert world.guard.snapshot().permitted_amps == 8.0
+    world.withdraw()
+    assert world.guard.snapshot().permitted_amps == 0.0
+
+
 @pytest.mark.parametrize("cause", ["rcd", "stop"])
 def test_trip_opens_at_the_next_tick_and_is_latched(cause: str) -> None:
     world = charging()
