@@ -135,6 +135,7 @@ def build_view(inputs: ViewInputs, state: ChargingState) -> EvseView:
             backend=inputs.backend,
             reader_lost=inputs.reader_lost,
             free=session.rules.mode.value == "free",
+            reserved_until=session.hold.until if session.reserved else "",
         )
     )
     return EvseView(
@@ -156,6 +157,9 @@ def build_view(inputs: ViewInputs, state: ChargingState) -> EvseView:
         amps=now.amps if now is not None else (None, None, None),
         why=why,
         info="EV side disconnected" if session.ev_side_disconnected else "",
+        reserved_until=(
+            session.hold.by.expires_at if session.reserved and session.hold.by is not None else None
+        ),
     )
 
 

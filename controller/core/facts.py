@@ -7,6 +7,7 @@ from datetime import datetime
 
 from controller.core.authorization import Decision
 from controller.core.model import IdToken, IdTokenInfo, StopReason, Transaction
+from controller.core.reservation import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,13 @@ class BlockedSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldSeen:
+    """What reservations mean here from now on."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed:
     """The begin of the transaction could not be stored."""
 
@@ -178,6 +186,7 @@ Fact = (
     | EndRead
     | EnergyMeasured
     | BlockedSeen
+    | HoldSeen
     | StoreFailed
     | Tick
 )

@@ -176,6 +176,7 @@ class EvseView:
     `why`: one true sentence for whoever asks "why is it not charging?".
     `info`: extra text for the status (e.g. "EV side disconnected"). `faults` include warnings;
     `inoperative_by_fault` is true when a fault keeps the EVSE from delivering.
+    `reserved_until`: kept for somebody who is not here yet; aware UTC, None = not reserved.
     """
 
     evse: int
@@ -196,6 +197,7 @@ class EvseView:
     amps: tuple[float | None, float | None, float | None] = (None, None, None)
     why: str = ""
     info: str = ""
+    reserved_until: datetime | None = None
 
 
 class RequestStatus(StrEnum):

@@ -31,6 +31,7 @@ class SentenceInputs:
     backend: str
     reader_lost: bool
     free: bool
+    reserved_until: str = ""
 
 
 def sentence(inputs: SentenceInputs) -> str:
@@ -48,6 +49,8 @@ def sentence(inputs: SentenceInputs) -> str:
     if i.asking:
         return "Checking the card with the operator."
     notice = f" Last: {i.notice}." if i.notice else ""
+    if i.reserved_until:
+        return f"Reserved until {i.reserved_until}: show the card it is reserved for.{_hint(i)}{notice}"
     match i.phase:
         case SessionPhase.IDLE:
             return f"Ready: plug in{'' if i.free else ' and show a card'}.{_hint(i)}{notice}"

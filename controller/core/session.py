@@ -35,6 +35,7 @@ from controller.core.facts import (
     Granted,
     GroupLearnt,
     GuardJoined,
+    HoldSeen,
     Moment,
     OfferSeen,
     PlugSeen,
@@ -51,6 +52,7 @@ from controller.core.model import (
     StopReason,
     Transaction,
 )
+from controller.core.reservation import Hold
 from controller.core.session_base import Commands, SessionBase, passed
 from controller.core.session_state import (
     RECOVERY_READ_WAIT_S,
@@ -121,6 +123,8 @@ class EvseSession(SessionBase):
                     self._preparing_since_s = None  # the driver gets the whole time again
                 self.blocked = fact.why
                 return []
+            case HoldSeen():
+                return self._held(fact.hold)
             case StoreFailed():
                 self.transaction = None
                 self.notice = f"the transaction could not be stored ({fact.error})"
@@ -146,7 +150,8 @@ class EvseSession(SessionBase):
         unused = self._plug_id is not None and not self._used
         if free and unused and self.grant is None:
             token = self.rules.free_token or IdToken("", IdTokenType.NO_AUTHORIZATION)
-            self.grant = Grant(id_token=token)
+            if self.hold.admits(token, None):
+                self.grant = Grant(id_token=token)
         if self.grant is not None and unused and not self._reading_begin and not self.blocked:
             self._reading_begin = True
             out.append(ReadBegin())
@@ -163,6 +168,13 @@ class EvseSession(SessionBase):
         self.notice = "nobody showed a card in time"
         return [MarkUsed(plug_id=self._plug_id)]
 
+    def _held(self, hold: Hold) -> Commands:
+        was, self.hold = self.hold, hold
+        if was.by is not None and hold.by is None and self._came_to_held:
+            self._preparing_since_s = None  # the driver gets the whole time from here
+            self._came_to_held, self.notice = False, ""
+        return []
+
     # --- guard ------------------------------------------------------------------------------------
 
     def _guard_joined(self, fact: GuardJoined, now: Moment) -> Commands:
@@ -170,6 +182,7 @@ class EvseSession(SessionBase):
         self._contactor_closed, self._opened_ns = fact.contactor_closed, fact.contactor_opened_ns
         self._asked, self._reading_begin = None, False
         was, self._plug_id = self._plug_id, fact.plug_id
+        self._came_to_held = self.hold.by is not None
         if self.transaction is None:
             # A permission given before belongs to the plug-in it was given for.
             if was is not None:
@@ -251,6 +264,7 @@ class EvseSession(SessionBase):
             self._used = True
             return out + self._rebind(self.transaction, fact.plug_id)
         self._used, self.notice = False, ""
+        self._came_to_held = self.hold.by is not None
         self._preparing_since_s = None if self.grant is None else self._preparing_since_s
         return [*out, PrepareRead()]
 
@@ -292,7 +306,11 @@ class EvseSession(SessionBase):
             if self._plug_id is None:
                 self.grant, self.notice = None, "cancelled by the same card"
             return []
-        if self._reading_begin or self.rules.mode is AuthorizationMode.FREE:
+        free = self.rules.mode is AuthorizationMode.FREE and self.hold.by is None
+        if self._reading_begin or free:
+            return []
+        if not self.hold.may_admit(token):
+            self.notice = f"card {token.value} was refused: {self.hold.why}"
             return []
         return self._ask(token, now)
 
@@ -364,6 +382,9 @@ class EvseSession(SessionBase):
     def _granted(self, grant: Grant, *, remote: bool) -> Commands:
         if self.transaction is not None or self._reading_begin:
             return []
+        if not self.hold.admits(grant.id_token, grant.group):
+            self.notice = f"card {grant.id_token.value} was refused: {self.hold.why}"
+            return []
         if remote and self._plug_id is not None:
             # A remote start names this EVSE, so no stranger's card can take over the cable (F2).
             self._used = False
@@ -421,6 +442,7 @@ class EvseSession(SessionBase):
         if fact.energy_wh is None:
             self.notice = "the energy meter cannot be read and its register was never known"
             return [MarkUsed(plug_id=plug_id)]
+        reservation = self.hold.ended_by(grant.id_token, grant.group)
         self.transaction = Transaction(
             id=self._new_id(),
             evse=self.evse,
@@ -432,6 +454,7 @@ class EvseSession(SessionBase):
             boot_id=self._boot_id,
             plug_id=plug_id,
             remote_start_id=grant.remote_start_id,
+            reservation_id=None if reservation is None else reservation.id,
             offline=grant.offline,
             last_seen_at=now.utc,
             last_meter_wh=fact.energy_wh,

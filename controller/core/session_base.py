@@ -21,6 +21,7 @@ from controller.core.commands import (
 from controller.core.facts import Moment
 from controller.core.metering import BACKWARDS_TOLERANCE_WH
 from controller.core.model import IdToken, SessionPhase, StopReason, Transaction
+from controller.core.reservation import Hold
 from controller.core.session_state import SETTLE_S, Asked, Ending, Grant, SessionRules
 
 Commands = list[Command]
@@ -43,6 +44,8 @@ class SessionBase:
         self.notice = ""
         """What the last card or request led to, for the sentence; "" = nothing to say."""
         self.blocked = ""
+        self.hold = Hold()
+        """What reservations mean here; `hold.admits` tells who may start."""
         self._new_id = new_id
         self._guard_id = ""
         self._boot_id = ""
@@ -57,6 +60,7 @@ class SessionBase:
         self._reads = 0
         self._preparing_since_s: float | None = None
         self._locked_for: Grant | None = None
+        self._came_to_held = False
 
     # --- what others may look at ------------------------------------------------------------------
 
@@ -113,6 +117,15 @@ class SessionBase:
         return idle and not self.blocked and not (self._plug_id is not None and self._used)
 
     @property
+    def reserved(self) -> bool:
+        """Kept for somebody who is not here yet. A cable that was in before does not become reserved."""
+        if self.hold.by is None or self.transaction is not None or self.grant is not None:
+            return False
+        if self._plug_id is None:
+            return not self._reading_begin
+        return self._came_to_held and not self._used
+
+    @property
     def ev_side_disconnected(self) -> bool:
         """The transaction goes on without a cable (StopTransactionOnEVSideDisconnect = false)."""
         return self.transaction is not None and self._ending is None and self._plug_id is None
@@ -141,6 +154,8 @@ class SessionBase:
             return None
         if self.blocked and self._plug_id is not None:
             return None  # without a cable whoever was authorized may have left long ago
+        if self.reserved:
+            return None  # whoever came too early gets the whole time when the reservation is over
         if self.rules.connection_timeout_s <= 0 or self.transaction is not None:
             return None
         return self._preparing_since_s + self.rules.connection_timeout_s

@@ -93,6 +93,8 @@ def view_to_json(view: EvseView) -> dict[str, Any]:
     body["phase"], body["charging_state"] = view.phase.value, view.charging_state.value
     body["id_token"] = view.id_token.value if view.id_token is not None else None
     body["amps"] = list(view.amps)
+    until = view.reserved_until
+    body["reserved_until"] = until.isoformat() if until is not None else None
     body["faults"] = [
         {
             "name": fault.name,

@@ -12,7 +12,7 @@ from datetime import timedelta
 from controller.clock import Clock
 from controller.errors import BackendUnavailable
 from controller.ocpp.calls import LinkLost
-from controller.ocpp.v16.translate import ALLOWED, Payload, StatusWord
+from controller.ocpp.v16.translate import ALLOWED, Payload, Status, StatusWord
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,11 @@ class StatusReporter:
         if last is not None and last.word == word:
             return
         if last is not None and word.status not in ALLOWED[last.word.status] | {last.word.status}:
-            log.info("connector %d: %s after %s", connector, word.status, last.word.status)
+            if word.status is Status.RESERVED:
+                # An EVSE that was in use and is reserved again was free for a moment (§4.9).
+                self.update(connector, StatusWord(status=Status.AVAILABLE))
+            else:
+                log.info("connector %d: %s after %s", connector, word.status, last.word.status)
         change = _Change(connector=connector, word=word, since_s=self._monotonic_s())
         self._now[connector] = change
         if not self._online:

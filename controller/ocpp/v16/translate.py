@@ -137,6 +137,8 @@ def _status(view: EvseView) -> Status:
         return _IN_TRANSACTION[view.charging_state]
     if not view.operative:
         return Status.UNAVAILABLE
+    if view.reserved_until is not None:
+        return Status.RESERVED
     return _OUTSIDE[view.phase]
 
 

@@ -11,8 +11,9 @@ from controller.core import facts
 from controller.core.evse_view import ChargingStateFilter, ViewInputs, blocked_by, build_view
 from controller.core.guard_messages import EvseSnapshot, FaultView
 from controller.core.interlock import Reason
-from controller.core.model import AuthorizationStatus, ChargingState, IdTokenInfo
-from tests.unit.core.session_walk import Walk
+from controller.core.model import AuthorizationStatus, ChargingState, IdToken, IdTokenInfo
+from controller.core.reservation import Hold, Reservation
+from tests.unit.core.session_walk import START, Walk
 
 GUARD = EvseSnapshot(
     evse=1,
@@ -158,3 +159,21 @@ def test_an_ending_transaction_wants_no_look_at_its_state() -> None:
     walk.tap()
     state.update(walk.session, GUARD, 5.0)
     assert state.wants_look_at_s is None
+
+
+def test_a_reserved_evse_says_until_when_and_for_whom() -> None:
+    """R16-RES-1: one sentence for the driver; the time for the page, never the card."""
+    walk = Walk()
+    walk.join()
+    by = Reservation(id=1, evse=1, id_token=IdToken("04A2B3C4"), expires_at=START)
+    walk.feed(facts.HoldSeen(hold=Hold(by=by, usable=(by,))))
+    assert why(walk) == "Reserved until 22 Nov 12:00 UTC: show the card it is reserved for."
+    inputs = ViewInputs(
+        session=walk.session,
+        guard=GUARD,
+        reading=None,
+        has_meter=True,
+        operative=True,
+        granted_amps=16.0,
+    )
+    assert build_view(inputs, ChargingState.IDLE).reserved_until == START
