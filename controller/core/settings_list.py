@@ -13,6 +13,7 @@ from controller.core.installation import Installation
 from controller.core.settings import Access, Kind, Setting, Settings
 from controller.core.settings_core import CORE
 from controller.core.settings_pricing import PRICING, price_settings
+from controller.core.settings_security import SECURITY
 from controller.core.settings_signed_values import SIGNING, signing_settings
 from controller.core.settings_smart_charging import SMART_CHARGING
 
@@ -24,6 +25,7 @@ _R = Access.READ_ONLY
 SETTINGS: tuple[Setting, ...] = (
     *CORE,
     *SMART_CHARGING,
+    *SECURITY,
     *PRICING,
     *SIGNING,
     Setting(

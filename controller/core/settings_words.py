@@ -37,6 +37,7 @@ def boolean(
     doc: str,
     *,
     access: Access = Access.READ_WRITE,
+    by_installer: bool = False,
 ) -> Setting:
     """A truth value."""
     return Setting(
@@ -46,6 +47,7 @@ def boolean(
         kind=Kind.BOOLEAN,
         default=str(default).lower(),
         access=access,
+        by_installer=by_installer,
         doc=doc,
     )
 

@@ -7,27 +7,22 @@ what they mean is decided in `rpc.py`.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import logging
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, cast
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidStatus,
-    InvalidURI,
-    WebSocketException,
-)
+from websockets.exceptions import ConnectionClosed, NegotiationError, WebSocketException
 from websockets.typing import Subprotocol
 
+from controller.ocpp import tls
 from controller.ocpp.backoff import BackOff
+from controller.ocpp.endpoint import Attempts, Endpoint, NoEndpoint, OneEndpoint, Problem
+from controller.ocpp.link_problems import explain, problem
 
 log = logging.getLogger(__name__)
 
@@ -40,60 +35,39 @@ LIVED_S = 2.0
 LARGE_FRAME = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where and as whom to connect. `password` bytes go into the Basic header as they are."""
-
-    url: str
-    station_id: str
-    subprotocols: tuple[str, ...]
-    password: bytes | None = field(default=None, repr=False)
-    verify_hostname: bool = True
-    use_system_trust: bool = True
-    csms_roots: str = ""
-    client_certificate: str = ""
-    client_key: str = ""
-    user_agent: str = "chargepost"
-
-    @property
-    def address(self) -> str:
-        """The URL with the percent-encoded identity as last part of the path (RPC-1)."""
-        parts = urlsplit(self.url)
-        path = f"{parts.path.rstrip('/')}/{quote(self.station_id, safe='')}"
-        return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
-
-    def headers(self) -> dict[str, str]:
-        """Authorization on every handshake, if there is a password; never logged (RPC-16)."""
-        if self.password is None:
-            return {}
-        pair = self.station_id.encode() + b":" + self.password
-        return {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
-
-    def tls(self) -> ssl.SSLContext | None:
-        """TLS 1.2 or newer with the trusted roots; None for ws://."""
-        if urlsplit(self.url).scheme != "wss":
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.options |= ssl.OP_NO_COMPRESSION
-        context.check_hostname = self.verify_hostname
-        if self.use_system_trust:
-            context.load_default_certs()
-        if self.csms_roots:
-            context.load_verify_locations(cafile=self.csms_roots)
-        if self.client_certificate:
-            context.load_cert_chain(self.client_certificate, self.client_key or None)
-        return context
-
-
 class _Connection(ClientConnection):
     """Notes when bytes last came in: a pong behind a large frame is late, not missing."""
 
     heard_at_s = 0.0
+    not_before_floor: datetime | None = None
+    _broken: Exception | None = None
 
     def data_received(self, data: bytes) -> None:
         self.heard_at_s = self.loop.time()
         super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._broken = exc
+        super().connection_lost(exc)
+
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:
+        """As usual; before the password goes out the certificate's time is looked at."""
+        if self.not_before_floor is not None:
+            tls.check_time(self.transport, self.not_before_floor)
+        try:
+            await super().handshake(*args, **kwargs)
+        except Exception:
+            # TLS 1.3: the server says only now that it does not like our certificate.
+            if isinstance(self._broken, ssl.SSLError):
+                raise self._broken from None
+            raise
+
+
+class _Connect(connect):
+    """Goes nowhere else: a redirect must not get our credentials (RPC-17)."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class Link:
@@ -101,7 +75,7 @@ class Link:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        attempts: Attempts | Endpoint,
         back_off: BackOff,
         *,
         on_up: Callable[[], None],
@@ -111,7 +85,7 @@ class Link:
         pong_timeout_s: float = PONG_TIMEOUT_S,
         open_timeout_s: float = OPEN_TIMEOUT_S,
     ) -> None:
-        self._endpoint = endpoint
+        self._attempts = OneEndpoint(attempts) if isinstance(attempts, Endpoint) else attempts
         self._back_off = back_off
         self._on_up = on_up
         self._on_down = on_down
@@ -128,6 +102,9 @@ class Link:
         self._connection: _Connection | None = None
         self._lost_at_s: float | None = None
         self._loss = ""
+        self._proven = False
+        self._closing: asyncio.Task[None] | None = None
+        self._renewed = False
         self.subprotocol = ""
         self.why = "not connected yet"
 
@@ -151,6 +128,24 @@ class Link:
         """Break this connection; the next one follows as after any loss."""
         if self._connection is not None:
             self._connection.transport.abort()
+
+    def renew(self) -> None:
+        """What was sent goes out, then the connection is closed and the next one follows at once."""
+        self._back_off.worked()
+        self._wake.set()
+        connection = self._connection
+        if connection is not None and self._closing is None:
+            self._renewed = True
+            self._closing = asyncio.get_running_loop().create_task(self._renew(connection))
+
+    async def _renew(self, connection: _Connection) -> None:
+        try:
+            with contextlib.suppress(TimeoutError, WebSocketException):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._send_all(connection)
+            await self._close(connection)
+        finally:
+            self._closing = None
 
     async def connect(self) -> None:
         """Connect at once, no back-off left."""
@@ -190,63 +185,92 @@ class Link:
 
     async def _attempt(self) -> None:
         loop = asyncio.get_running_loop()
+        self._proven = self._renewed = False
         try:
-            connection = await self._open()
+            endpoint = self._attempts.next()
+            connection = await self._open(endpoint)
         except Exception as error:  # noqa: BLE001 - whatever a server, proxy or file does: try again
-            self._lost(explain(error))
+            self._failed(problem(error), explain(error))
             return
         if not self._wanted:
             await self._close(connection)
             return
-        if connection.subprotocol is None:
-            await self._close(connection)
-            self._lost("the backend accepts none of the sub-protocols " + self._offered())
-            return
+        self._attempts.opened(tls.peer(connection.transport))
+        self.subprotocol = connection.subprotocol or endpoint.subprotocols[0]
         started_s = loop.time()
-        reason, heard = await self._live(connection)
-        if heard or loop.time() - started_s >= LIVED_S:
+        reason = await self._live(connection)
+        if not self._proven and loop.time() - started_s >= LIVED_S:
+            self._prove()
+        if self._proven:
             self._back_off.worked()
-        if self._wanted:
-            self._lost(reason)
+            if self._wanted and not self._renewed:
+                self._lost(reason)
+        elif self._wanted and not self._renewed:
+            self._failed(Problem.CLOSED, reason)
 
-    async def _open(self) -> _Connection:
+    def _prove(self) -> None:
+        """The backend spoke, or the connection lasted: it works."""
+        self._proven = True
+        self._back_off.worked()
+        self._found()
+        self._attempts.worked()
+
+    def _failed(self, kind: Problem, reason: str) -> None:
+        self._lost(reason)
+        if self._attempts.failed(kind, reason):
+            self._back_off.worked()
+
+    async def _open(self, endpoint: Endpoint) -> _Connection:
         options: dict[str, Any] = {}
-        context = self._endpoint.tls()
-        if context is not None:
-            options["ssl"] = context
-        connection = await connect(
-            self._endpoint.address,
-            subprotocols=[Subprotocol(name) for name in self._endpoint.subprotocols],
-            additional_headers=self._endpoint.headers(),
-            user_agent_header=self._endpoint.user_agent,
+        floor = None
+        if endpoint.is_tls:
+            if endpoint.tls is None:
+                raise NoEndpoint("nothing is known about whom to trust")
+            options["ssl"] = tls.context(endpoint.tls)
+            floor = endpoint.tls.not_before_floor
+
+        def make(*args: Any, **kwargs: Any) -> _Connection:
+            connection = _Connection(*args, **kwargs)
+            connection.not_before_floor = floor
+            return connection
+
+        connection = await _Connect(
+            endpoint.address,
+            subprotocols=[Subprotocol(name) for name in endpoint.subprotocols],
+            additional_headers=endpoint.headers(),
+            user_agent_header=endpoint.user_agent,
             compression=None,
             proxy=None,
             max_size=MAX_FRAME_BYTES,
             ping_interval=None,
             open_timeout=self._open_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
-            create_connection=_Connection,
+            create_connection=cast("type[ClientConnection]", make),
             logger=_quiet(),
             **options,
         )
         assert isinstance(connection, _Connection)
+        if connection.subprotocol is None and not endpoint.any_subprotocol:
+            await self._close(connection)
+            offered = ", ".join(endpoint.subprotocols)
+            raise NegotiationError(f"the backend accepts none of the sub-protocols {offered}")
         return connection
 
-    async def _live(self, connection: _Connection) -> tuple[str, bool]:
+    async def _live(self, connection: _Connection) -> str:
         self._connection = connection
-        self.subprotocol = connection.subprotocol or ""
         self._outgoing.clear()
-        self._found()
+        self.why = f"connected with {self.subprotocol}"
         self._on_up()
         helpers = [
             asyncio.create_task(self._write(connection)),
             asyncio.create_task(self._watch(connection)),
+            asyncio.create_task(self._last()),
         ]
-        heard = False
         try:
             while True:
                 raw = await connection.recv(decode=False)
-                heard = True
+                if not self._proven:
+                    self._prove()
                 self._in_frame = True
                 try:
                     self._on_frame(raw)
@@ -257,12 +281,18 @@ class Link:
                     # Large frames back to back must not starve the rest of the station.
                     await asyncio.sleep(0.001)
         except ConnectionClosed as closed:
-            return explain(closed), heard
+            return explain(closed)
         finally:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             self._down()
+
+    async def _last(self) -> None:
+        """A backend that has nothing to say is as good as one that speaks, if it stays."""
+        await asyncio.sleep(LIVED_S)
+        if not self._proven:
+            self._prove()
 
     def _down(self) -> None:
         if self._connection is None:
@@ -320,9 +350,6 @@ class Link:
             await asyncio.wait_for(connection.close(), CLOSE_TIMEOUT_S * 2)
         connection.transport.abort()
 
-    def _offered(self) -> str:
-        return ", ".join(self._endpoint.subprotocols)
-
     def _found(self) -> None:
         if self._lost_at_s is not None:
             away_s = asyncio.get_running_loop().time() - self._lost_at_s
@@ -331,7 +358,6 @@ class Link:
             log.info("backend connected with %s", self.subprotocol)
         self._lost_at_s = None
         self._loss = ""
-        self.why = f"connected with {self.subprotocol}"
 
     def _lost(self, reason: str) -> None:
         self.why = reason
@@ -341,41 +367,6 @@ class Link:
         if reason != self._loss:
             self._loss = reason
             log.warning("backend not reachable: %s", reason)
-
-
-_STATUS: Mapping[int, str] = {
-    401: "the backend refused the password (HTTP 401)",
-    403: "the backend forbids the connection (HTTP 403)",
-    404: "the backend does not know this URL or station id (HTTP 404)",
-    429: "the backend asks for fewer attempts (HTTP 429)",
-}
-
-
-def explain(error: BaseException) -> str:
-    """One sentence for page and log."""
-    if isinstance(error, InvalidStatus):
-        code = error.response.status_code
-        return _STATUS.get(code, f"the backend answered HTTP {code} instead of a WebSocket")
-    if isinstance(error, InvalidURI):
-        return "the backend's URL is not valid"
-    if isinstance(error, ConnectionClosed):
-        close = error.rcvd
-        if close is None:
-            return "the connection broke without a goodbye"
-        return f"the backend closed the connection ({close.code} {close.reason}".rstrip() + ")"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the backend's certificate is not trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS with the backend failed: {error.reason or error}"
-    if isinstance(error, InvalidHandshake):
-        return f"the backend's answer is not a WebSocket handshake: {error}"
-    if isinstance(error, TimeoutError):
-        return "the backend did not answer the connection attempt in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "nothing listens at the backend's address"
-    if isinstance(error, OSError):
-        return f"the backend cannot be reached: {error.strerror or error}"
-    return f"the connection attempt failed: {type(error).__name__}: {error}"
 
 
 def _quiet() -> logging.Logger:

@@ -28,12 +28,14 @@ from controller.core.settings import Settings
 from controller.errors import BackendUnavailable
 from controller.ocpp.calls import Calls, LinkLost
 from controller.ocpp.frames import FrameLog
+from controller.ocpp.moving import Mover
+from controller.ocpp.network import Network
 from controller.ocpp.outbox import Outbox
 from controller.ocpp.rpc import DIALECT_16, IncomingCall, Rpc
 from controller.ocpp.v16 import translate
 from controller.ocpp.v16.blocks import Block, Payload, Reply
 from controller.ocpp.v16.compose import blocks
-from controller.ocpp.v16.connection import link_16
+from controller.ocpp.v16.connection import link_16, network_16
 from controller.ocpp.v16.handlers import Handlers
 from controller.ocpp.v16.heartbeat import Heartbeats
 from controller.ocpp.v16.registration import Registration, RegistrationState
@@ -68,6 +70,7 @@ class Adapter:
         set_utc: Callable[[datetime], object],
         random_part: Callable[[], float] = random.random,
         pong_timeout_s: float = 10.0,
+        network: Network | None = None,
     ) -> None:
         self._installation = installation
         self._settings = settings
@@ -86,7 +89,12 @@ class Adapter:
             is_mute=lambda: self._registration.state is RegistrationState.REJECTED,
             frames=self._frames,
         )
-        self._link = link_16(installation, settings, random_part, pong_timeout_s, self)
+        self._network = network or network_16(installation, settings)
+        self._link = link_16(
+            installation, settings, self._network, random_part, pong_timeout_s, self
+        )
+        self._mover = Mover(self._network, outbox, settings)
+        self._network.attach(renew=self._link.renew, moves=self._mover.look)
         self._heartbeats = Heartbeats(
             settings=settings,
             send=lambda: self._call("Heartbeat", {}),
@@ -119,6 +127,7 @@ class Adapter:
         self._connected = False
         self._accepted_before = False
         self._ever_accepted = False
+        self._registered_at = self._network.used
         settings.on_change(self._on_setting)
 
     def bind(self, control: StationControl, services: Services | None = None) -> None:
@@ -181,6 +190,7 @@ class Adapter:
                 group.create_task(self._link.run())
                 group.create_task(self._outbox.run())
                 group.create_task(self._statuses.run())
+                group.create_task(self._mover.run(self._control))
         finally:
             for task in list(self._tasks):
                 task.cancel()
@@ -243,12 +253,17 @@ class Adapter:
         self._calls.receive(raw)
 
     async def _serve(self) -> None:
+        assert self._control is not None
+        if not self._network.used.same_backend(self._registered_at):
+            self._registration.start_over()
         again = self._settings.boolean("BootOnReconnect")
         repeated = self._registration.accepted and not again
         try:
             if not repeated:
                 await self._registration.until_accepted()
                 await self._note_acceptance()
+            self._registered_at = self._network.used
+            await self._mover.arrived(self._control)
             await self._first_views()
         except LinkLost:
             return

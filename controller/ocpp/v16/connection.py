@@ -1,4 +1,4 @@
-"""The 1.6 link: from the installation to a WebSocket endpoint."""
+"""The 1.6 link: from the installation and the settings to a WebSocket that is kept up."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ from collections.abc import Callable
 from typing import Protocol
 
 from controller.core.installation import Installation
+from controller.core.network_profile import NetworkState
 from controller.core.settings import Settings
 from controller.ocpp.backoff import BackOff
-from controller.ocpp.link import Endpoint, Link
+from controller.ocpp.link import Link
+from controller.ocpp.network import (
+    ConfiguredTrust,
+    KeptInMemory,
+    Network,
+    Tell,
+    configured_profile,
+)
+from controller.ports_security import NetworkStore, Trust
+
+SUBPROTOCOLS = ("ocpp1.6",)
 
 
 class LinkUser(Protocol):
@@ -27,20 +38,39 @@ class LinkUser(Protocol):
         ...
 
 
-def endpoint_16(installation: Installation) -> Endpoint:
-    """Where the backend is and how to prove who we are."""
-    backend = installation.backend
-    if backend is None:
-        raise ValueError("the installation has no backend")
+def network_16(
+    installation: Installation,
+    settings: Settings,
+    *,
+    store: NetworkStore | None = None,
+    trust: Trust | None = None,
+    tell: Tell = lambda _event, _info: None,
+) -> Network:
+    """The way to the backend as it was left, or as the configuration says. Shows it in the settings."""
+    store = store or KeptInMemory()
+    configured = configured_profile(installation)
+    saved = store.load()
     station = installation.station
-    return Endpoint(
-        url=backend.url,
-        station_id=station.id,
-        subprotocols=("ocpp1.6",),
-        password=None if backend.password is None else backend.password.encode(),
-        verify_hostname=backend.verify_hostname,
-        use_system_trust=backend.use_system_trust,
-        csms_roots=str(installation.tls.get("csms_roots") or ""),
+
+    def show(state: NetworkState) -> None:
+        now, next_ = state.in_use, state.next_backend()
+        for name, value in (
+            ("SecurityProfile", str(state.current.security_profile)),
+            ("BackendUrl", next_.url),
+            ("BackendIdentity", next_.identity),
+            ("BackendSecurityProfile", str(next_.security_profile)),
+            ("BackendStatus", state.note or f"{now.address} as {now.identity}"),
+        ):
+            settings.learn(name, value[:500])
+
+    return Network(
+        NetworkState.first(configured) if saved is None else saved.configured_as(configured),
+        store=store,
+        trust=trust or ConfiguredTrust(installation),
+        subprotocols=SUBPROTOCOLS,
+        tell=tell,
+        changed=show,
+        any_subprotocol=lambda: settings.boolean("TolerateMissingSubprotocol"),
         user_agent=f"{station.model}/{station.firmware_version}".rstrip("/"),
     )
 
@@ -48,6 +78,7 @@ def endpoint_16(installation: Installation) -> Endpoint:
 def link_16(
     installation: Installation,
     settings: Settings,
+    network: Network,
     random_part: Callable[[], float],
     pong_timeout_s: float,
     user: LinkUser,
@@ -63,7 +94,7 @@ def link_16(
         random=random_part,
     )
     return Link(
-        endpoint_16(installation),
+        network,
         back_off,
         on_up=user.link_up,
         on_down=user.link_down,

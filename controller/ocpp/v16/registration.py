@@ -73,6 +73,11 @@ class Registration:
         self._not_before_s = 0.0
         self._wake.set()
 
+    def start_over(self) -> None:
+        """Another backend knows nothing of this station."""
+        self.state, self.interval_s = RegistrationState.NEW, 0
+        self._tries, self._not_before_s = 0, 0.0
+
     async def until_accepted(self) -> None:
         """Send, wait, send again. Raises LinkLost."""
         while True:

@@ -14,6 +14,7 @@ from controller.core.model import (
     ResetKind,
     SessionPhase,
 )
+from controller.core.settings import Access
 from controller.core.settings_list import settings_for
 from controller.ocpp.calls import Answer
 from controller.ocpp.rpc import ErrorName, IncomingCall
@@ -160,7 +161,10 @@ async def test_r16_cfg_2_all_readable_keys_when_none_is_asked_for(rig: Rig) -> N
         answer = await rig.ask("GetConfiguration", payload)
         assert answer.payload is not None
         keys = {entry["key"]: entry for entry in answer.payload["configurationKey"]}
-        assert len(keys) == len([s for s in rig.settings if s.key16])
+        assert set(keys) == {
+            s.key16 for s in rig.settings if s.key16 and s.access is not Access.WRITE_ONLY
+        }
+        assert "AuthorizationKey" not in keys
         assert keys["NumberOfConnectors"] == {
             "key": "NumberOfConnectors",
             "readonly": True,
