@@ -19,6 +19,7 @@ from controller.core.model import (
     UnlockStatus,
 )
 from controller.ports_charging import ChargingProfiles
+from controller.ports_prices import Prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,3 +263,4 @@ class Services:
     """What a backend may use beside `StationControl`; None = this station does not have it."""
 
     charging_profiles: ChargingProfiles | None = None
+    prices: Prices | None = None

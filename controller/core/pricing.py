@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from controller.core.model import ChargingState, EvseView, SessionPhase
 
-HOUR_S = 3600.0
+HOUR_S = Decimal(3600)
 KWH = Decimal(1000)
 ZERO = Decimal(0)
 
@@ -161,9 +161,8 @@ class SessionCost:
             return ZERO
         until = now if self.ended_at is None else min(now, self.ended_at)
         wh = max(Decimal(str(self.register_wh)) - Decimal(str(self.basis.meter_wh)), ZERO)
-        return (price.per_kwh or ZERO) * wh / KWH + (price.per_hour or ZERO) * _hours(
-            self.basis.at, until
-        )
+        energy = (price.per_kwh or ZERO) * wh / KWH
+        return energy + _per_hour(price.per_hour or ZERO, self.basis.at, until)
 
     def _idle(self, now: datetime) -> Decimal:
         price = self.basis.idle_price
@@ -171,7 +170,7 @@ class SessionCost:
             return ZERO
         since = self.idle_since or self.basis.at
         free_until = since + timedelta(minutes=price.grace_minutes)
-        return price.per_hour * _hours(max(self.basis.at, free_until), now)
+        return _per_hour(price.per_hour, max(self.basis.at, free_until), now)
 
 
 def offline_cost(price: ChargingPrice, started_at: datetime, meter_wh: float) -> SessionCost:
@@ -275,5 +274,5 @@ class TriggerWatch:
         return was is not None and was is not self._above
 
 
-def _hours(since: datetime, until: datetime) -> Decimal:
-    return Decimal(str(max((until - since).total_seconds(), 0.0) / HOUR_S))
+def _per_hour(price: Decimal, since: datetime, until: datetime) -> Decimal:
+    return price * Decimal(str(max((until - since).total_seconds(), 0.0))) / HOUR_S

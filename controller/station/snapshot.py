@@ -80,6 +80,7 @@ class Snapshots:
                 {
                     **view_to_json(station.control.view(evse)),
                     "transaction": _transaction(actor.session.transaction),
+                    "price": station.prices.view(evse),
                 }
                 for evse, actor in station.actors.items()
             ],

@@ -49,6 +49,7 @@ from controller.station.evse import EvseActor
 from controller.station.guard_feed import GuardFeed
 from controller.station.local_list import StoredLocalList
 from controller.station.metering import MeterPoller
+from controller.station.prices import Prices
 from controller.station.readers import ReaderLoop
 from controller.station.recovery import Recovery
 from controller.station.rules import authorization_rules, session_rules
@@ -104,6 +105,7 @@ class Station:
         self._shares = shares(installation)
         self.control = Control(self)
         self.cards = CardDesk(self)
+        self.prices = Prices(self)
         self.snapshots = Snapshots(self, version)
         self._socket = ControlSocket(control_socket, self) if control_socket else None
         self._transactions: dict[int, str | None] = {}
@@ -125,6 +127,7 @@ class Station:
         if self.profiles is not None:
             await self.profiles.load(self.running)
             self.profiles.on_change(self._limits_changed)
+        await self.prices.load()
         await self.control.load()
 
     def attach(self, backend: Backend) -> None:
@@ -217,7 +220,9 @@ class Station:
 
     async def decide(self, id_token: IdToken, mode: AuthorizationMode) -> Decision:
         """Ask list, cache, backend."""
+        self.prices.asking(id_token)
         decision = await self.authorizer.decide(id_token, mode)
+        await self.prices.answered(id_token, accepted=decision.accepted and not decision.offline)
         self.card_led_to(id_token, f"refused: {decision.why}" if decision.why else "accepted")
         return decision
 
@@ -231,6 +236,7 @@ class Station:
         self.backend.evse_changed(view)
         self.control.view_changed(view)
         self.cards.view_changed(view)
+        self.prices.view_changed(view)
         self.snapshots.changed()
 
     def reports_waiting(self) -> None:
@@ -287,6 +293,7 @@ class Station:
                 waiting = self.store.outbox.waiting
                 self.tasks.aside(self.snapshots.count_undelivered(), "undelivered")
             await self.clock.sleep(1.0)
+            self.prices.tick()
             now_s = self._now_s()
             if self.guard.connected:
                 self._guard_gone_s = None

@@ -13,4 +13,8 @@ def blocks(services: Services, outbox: OutboxStore) -> list[BlockMaker]:
         from controller.ocpp.v16.smart_charging import smart_charging
 
         makers.append(smart_charging(services.charging_profiles, outbox))
+    if services.prices is not None:
+        from controller.ocpp.v16.cost_messages import cost_messages
+
+        makers.append(cost_messages(services.prices, outbox))
     return makers
