@@ -27,6 +27,7 @@ from controller.clock import Clock, SystemClock
 from controller.core.installation import Installation
 from controller.core.settings import STORED_PREFIX, Settings
 from controller.core.settings_list import settings_for
+from controller.energy.limits import Limits
 from controller.energy.profiles import Profiles
 from controller.errors import ChargepostError, PermanentError
 from controller.hardware import Hardware
@@ -119,10 +120,18 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
         store=store.charging_profiles,
         clock=around.clock,
     )
+    limits = Limits(
+        installation=installation,
+        settings=settings,
+        guard=around.guard,
+        clock=around.clock,
+        profiles=profiles,
+    )
     station = Station(
         installation=installation,
         settings=settings,
         store=store,
+        limits=limits,
         profiles=profiles,
         guard=around.guard,
         meters=around.meters,
@@ -132,8 +141,7 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
         control_socket=around.control_socket,
     )
     await station.prepare()
-    prices = station.prices if station.prices.enabled else None
-    services = Services(charging_profiles=profiles, prices=prices)
+    services = Services(charging_profiles=profiles)
     backend = _backend(installation, settings, store, around.clock, station, services)
     station.attach(backend)
     return Composition(store=store, settings=settings, station=station, backend=backend)

@@ -9,6 +9,7 @@ from controller.core.guard_messages import EvseSnapshot
 from controller.core.model import ChargingState, EvseFault, EvseView, IdToken, SessionPhase
 from controller.core.sentence import SentenceInputs, sentence
 from controller.core.session import EvseSession
+from controller.core.sharing_values import Grant
 from hal.types import MeterReading
 
 START_SETTLE_S = 3.0
@@ -32,7 +33,7 @@ class ViewInputs:
     reading: MeterReading | None
     has_meter: bool
     operative: bool
-    granted_amps: float
+    grant: Grant
     backend: str = ""
     reader_lost: bool = False
     stale: bool = False
@@ -130,7 +131,7 @@ def build_view(inputs: ViewInputs, state: ChargingState) -> EvseView:
             notice=session.notice,
             ev_side_disconnected=session.ev_side_disconnected,
             over_energy_limit=session.over_energy_limit,
-            granted_amps=inputs.granted_amps,
+            grant=inputs.grant,
             has_meter=inputs.has_meter,
             backend=inputs.backend,
             reader_lost=inputs.reader_lost,

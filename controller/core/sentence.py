@@ -9,6 +9,7 @@ from controller.core.faults import kind_of
 from controller.core.guard_messages import EvseSnapshot
 from controller.core.interlock import SENTENCES, Reason
 from controller.core.model import ChargingState, SessionPhase
+from controller.core.sharing_values import Grant, LimitedBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class SentenceInputs:
     notice: str
     ev_side_disconnected: bool
     over_energy_limit: bool
-    granted_amps: float
+    grant: Grant
     has_meter: bool
     backend: str
     reader_lost: bool
@@ -76,11 +77,12 @@ def _in_transaction(i: SentenceInputs) -> str:
         return f"Not charging: {i.notice or 'the operator does not accept the card'}."
     if guard.contactor_closed and guard.hold:
         return f"Charging with {guard.offered_amps:.0f} A held by the guard alone."
+    if i.grant.amps <= 0:
+        return _PAUSED.get(i.grant.by, _PAUSED[LimitedBy.SUPPLY])
     if guard.contactor_closed:
         unmetered = "" if i.has_meter else " There is no meter: the energy is not counted."
-        return f"Charging: {guard.offered_amps:.0f} A are offered.{unmetered}"
-    if i.granted_amps <= 0:
-        return "Not charging: paused, because less than 6 A are available for this EVSE."
+        limit = _LIMITED.get(i.grant.by, "")
+        return f"Charging: {guard.offered_amps:.0f} A are offered.{limit}{unmetered}"
     if guard.refusal in Reason.__members__.values():
         return f"Not charging: {_lower(SENTENCES[Reason(guard.refusal)])}"
     return "The contactor closes in a moment."
@@ -96,3 +98,18 @@ def _hint(i: SentenceInputs) -> str:
 
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+_LIMITED = {
+    LimitedBy.SHARE: " The supply is shared with other vehicles.",
+    LimitedBy.SUPPLY: " The supply of this site gives no more.",
+    LimitedBy.PROFILE: " The operator limits the current.",
+    LimitedBy.STATION_PROFILE: " The operator limits the current of the whole station.",
+}
+_PAUSED = {
+    LimitedBy.SUPPLY: "Not charging: paused, because less than 6 A are available for this EVSE.",
+    LimitedBy.PROFILE: "Not charging: paused by the operator; it goes on by itself.",
+    LimitedBy.STATION_PROFILE: "Not charging: the operator has paused the whole station; it goes on by itself.",
+    LimitedBy.TURN: "Not charging: the supply is not enough for all vehicles at once; this one waits for its turn.",
+    LimitedBy.HANDOVER: "Not charging yet: another vehicle is giving up its part of the supply.",
+}

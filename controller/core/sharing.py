@@ -228,6 +228,8 @@ class Sharing:
         amps = self._evses[asked.evse].granted_amps
         own = asked.most_amps
         by = LimitedBy.EVSE
+        if not asked.wants:
+            return Grant(amps=amps, by=by)
         if amps >= own or own < asked.least_amps:
             if asked.profile_amps is not None and asked.profile_amps < asked.max_amps:
                 by = LimitedBy.PROFILE

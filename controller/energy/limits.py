@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from controller.clock import Clock
+from controller.core.duty import MIN_AMPS
 from controller.core.guard_messages import EvseSnapshot
 from controller.core.installation import EvseInstallation, Installation
 from controller.core.settings import Settings
@@ -110,11 +111,11 @@ class Limits:
         most_amps = evse.max_amps
         if seen is not None and seen.plugged and seen.cable_amps is not None:
             most_amps = min(most_amps, seen.cable_amps)
-        profile_amps, least_amps = None, 6.0
+        profile_amps, least_amps = None, MIN_AMPS
         wants = evse.id in self._wanting
         if wants and self._profiles is not None:
-            limit = self._profiles.limit(evse.id)
-            profile_amps, least_amps = limit.amps, max(limit.least_amps, 6.0)
+            own, whole = self._profiles.limit(evse.id), self._profiles.station_limit()
+            profile_amps, least_amps = own.amps, max(own.least_amps, whole.least_amps, MIN_AMPS)
         return Asking(
             evse=evse.id,
             lines=lines_of(evse.phases, rotation),

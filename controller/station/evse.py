@@ -174,7 +174,7 @@ class EvseActor:
                 stale=self.poller is not None and self.poller.trusted is None,
                 has_meter=self.poller is not None,
                 operative=self.operative,
-                granted_amps=self._around.granted_amps(self.id),
+                grant=self._around.grant(self.id),
                 backend=self._around.backend_hint(),
                 reader_lost=self._around.reader_lost,
             ),
@@ -243,6 +243,8 @@ class EvseActor:
                     fact.take(fact.reading)
                     self._around.reports_waiting()
             return
+        if isinstance(fact, facts.GuardJoined):
+            self._permits(None)  # what another guard was told does not count here
         commands = self.session.feed(fact, self._moment())
         for i, command in enumerate(commands):
             if not await self._carry_out(command):
@@ -295,7 +297,7 @@ class EvseActor:
         await self._books.life(running)
 
     def _follow_grant(self) -> None:
-        amps = self._around.granted_amps(self.id) if self._permitted is not None else 0.0
+        amps = self._around.grant(self.id).amps
         if self._permitted is not None and amps != self._offered_amps:
             self._offer(amps)
 
@@ -338,13 +340,13 @@ class EvseActor:
             case EndTransaction():
                 await self._books.end(command, self._last_known_wh)
             case Permit():
-                self._permitted = command.plug_id
-                self._offer(self._around.granted_amps(self.id))
+                self._permits(command.plug_id)
+                self._offer(self._around.grant(self.id).amps)
             case Pause():
                 self._permitted = command.plug_id
                 self._pause()
             case Withdraw():
-                self._permitted = None
+                self._permits(None)
                 self._guard.withdraw(self.id, command.plug_id, command.why)
             case LockConnector():
                 if self.installation.lock is not None:
@@ -360,6 +362,11 @@ class EvseActor:
                 )
         return True
 
+    def _permits(self, plug_id: int | None) -> None:
+        """Current is permitted to this plug-in; None = to nobody."""
+        self._permitted = plug_id
+        self._around.wants_current(self.id, plug_id is not None)
+
     def _offer(self, amps: float) -> None:
         if self._permitted is not None:
             self._offered_amps = amps
@@ -368,7 +375,7 @@ class EvseActor:
     def _pause(self) -> None:
         if self._permitted is not None:
             self._guard.offer(self.id, self._permitted, 0.0, self.installation.phases)
-        self._permitted = None
+        self._permits(None)
 
     async def _authorize(self, command: AskAuthorization) -> None:
         decision = await self._around.decide(command.id_token, self.session.rules.mode)

@@ -88,6 +88,7 @@ class GuardFeed:
             self._history = []
             self._station.recovery.done()
             self.joined.set()
+        self._station.limits.look()
         self._station.snapshots.changed()
 
     def _verdict_of_before(self, actor: EvseActor) -> None:

@@ -38,9 +38,11 @@ from controller.core.model import (
     Transaction,
 )
 from controller.core.settings import Settings
+from controller.core.sharing_values import Grant
 from controller.notify import notify
 from controller.ports import Backend, GuardLink
 from controller.ports_charging import TransactionProfiles
+from controller.ports_sharing import CurrentSharing
 from controller.station.authorizer import Authorizer
 from controller.station.cards import CardDesk
 from controller.station.control import Control
@@ -49,16 +51,15 @@ from controller.station.evse import EvseActor
 from controller.station.guard_feed import GuardFeed
 from controller.station.local_list import StoredLocalList
 from controller.station.metering import MeterPoller
-from controller.station.prices import Prices
 from controller.station.readers import ReaderLoop
 from controller.station.recovery import Recovery
 from controller.station.rules import authorization_rules, session_rules
 from controller.station.sampling import Sampler, Supply
 from controller.station.snapshot import Snapshots
 from controller.station.stores import StationStore
-from controller.station.supply import shares
 from controller.station.waiting import Tasks, cancel
 from hal.ports import CardReader, Meter
+from hal.types import MeterReading
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Station:
         meters: Mapping[int, Meter],
         reader: CardReader | None,
         clock: Clock,
+        limits: CurrentSharing,
         profiles: TransactionProfiles | None = None,
         version: str = "",
         control_socket: Path | None = None,
@@ -89,6 +91,7 @@ class Station:
         self.store = store
         self.guard = guard
         self.clock = clock
+        self.limits = limits
         self.profiles = profiles
         self.actors: dict[int, EvseActor] = {}
         self.reader_lost = False
@@ -102,13 +105,12 @@ class Station:
         self.guard_feed = GuardFeed(self)
         self._guard_gone_s: float | None = None
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._shares = shares(installation)
         self.control = Control(self)
         self.cards = CardDesk(self)
-        self.prices = Prices(self)
         self.snapshots = Snapshots(self, version)
         self._socket = ControlSocket(control_socket, self) if control_socket else None
         self._transactions: dict[int, str | None] = {}
+        limits.bind(self._reading, self._grant_changed)
         settings.on_change(self._setting_changed)
 
     # --- composing --------------------------------------------------------------------------------
@@ -126,8 +128,6 @@ class Station:
                 )
         if self.profiles is not None:
             await self.profiles.load(self.running)
-            self.profiles.on_change(self._limits_changed)
-        await self.prices.load()
         await self.control.load()
 
     def attach(self, backend: Backend) -> None:
@@ -220,9 +220,7 @@ class Station:
 
     async def decide(self, id_token: IdToken, mode: AuthorizationMode) -> Decision:
         """Ask list, cache, backend."""
-        self.prices.asking(id_token)
         decision = await self.authorizer.decide(id_token, mode)
-        await self.prices.answered(id_token, accepted=decision.accepted and not decision.offline)
         self.card_led_to(id_token, f"refused: {decision.why}" if decision.why else "accepted")
         return decision
 
@@ -236,7 +234,6 @@ class Station:
         self.backend.evse_changed(view)
         self.control.view_changed(view)
         self.cards.view_changed(view)
-        self.prices.view_changed(view)
         self.snapshots.changed()
 
     def reports_waiting(self) -> None:
@@ -244,22 +241,25 @@ class Station:
         if self.tells_backend:
             self.backend.reports_waiting()
 
-    def granted_amps(self, evse: int) -> float:
-        """What this EVSE may offer now; 0 = nothing."""
-        if self.profiles is None:
-            return self._shares[evse]
-        own, whole = self.profiles.limit(evse), self.profiles.station_limit()
-        limits = (self._shares[evse], own.amps, whole.amps)
-        amps = min(limit for limit in limits if limit is not None)
-        return amps if amps >= max(own.least_amps, whole.least_amps) else 0.0
+    def wants_current(self, evse: int, wanting: bool) -> None:
+        """A transaction permits current there, or not any more."""
+        self.limits.wants(evse, wanting)
+
+    def grant(self, evse: int) -> Grant:
+        """What this EVSE may offer now, and what decides that."""
+        return self.limits.grant(evse)
 
     def running(self, evse: int) -> Transaction | None:
         """The transaction that runs there, also while it ends."""
         return self.actors[evse].session.transaction
 
-    def _limits_changed(self) -> None:
-        for actor in self.actors.values():
-            actor.grant_changed()
+    def _reading(self, evse: int) -> MeterReading | None:
+        poller = self.actors[evse].poller if evse in self.actors else None
+        return None if poller is None else poller.trusted
+
+    def _grant_changed(self, evse: int) -> None:
+        if evse in self.actors:
+            self.actors[evse].grant_changed()
 
     def _watch_transaction(self, view: EvseView) -> None:
         known = self._transactions.get(view.evse)
@@ -293,8 +293,8 @@ class Station:
                 waiting = self.store.outbox.waiting
                 self.tasks.aside(self.snapshots.count_undelivered(), "undelivered")
             await self.clock.sleep(1.0)
-            self.prices.tick()
             now_s = self._now_s()
+            self.limits.look()
             if self.guard.connected:
                 self._guard_gone_s = None
             elif self._guard_gone_s is None:

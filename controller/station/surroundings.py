@@ -6,6 +6,7 @@ from typing import Protocol
 
 from controller.core.authorization import AuthorizationMode, Decision
 from controller.core.model import EvseView, IdToken
+from controller.core.sharing_values import Grant
 
 
 class Surroundings(Protocol):
@@ -27,8 +28,12 @@ class Surroundings(Protocol):
         """The outbox has something new."""
         ...
 
-    def granted_amps(self, evse: int) -> float:
-        """What this EVSE may offer now; 0 = nothing."""
+    def wants_current(self, evse: int, wanting: bool) -> None:
+        """A transaction permits current to what is plugged in there, or not any more."""
+        ...
+
+    def grant(self, evse: int) -> Grant:
+        """What this EVSE may offer now, and what decides that."""
         ...
 
     @property

@@ -13,6 +13,7 @@ from controller.core.guard_messages import EvseSnapshot, FaultView
 from controller.core.interlock import Reason
 from controller.core.model import AuthorizationStatus, ChargingState, IdToken, IdTokenInfo
 from controller.core.reservation import Hold, Reservation
+from controller.core.sharing_values import Grant
 from tests.unit.core.session_walk import START, Walk
 
 GUARD = EvseSnapshot(
@@ -36,7 +37,7 @@ def why(walk: Walk, guard: EvseSnapshot | None = GUARD, **more: Any) -> str:
     values: dict[str, Any] = {
         "has_meter": True,
         "operative": True,
-        "granted_amps": 16.0,
+        "grant": Grant(amps=16.0),
         "reading": None,
         **more,
     }
@@ -115,7 +116,7 @@ def test_the_sentence_through_a_charge() -> None:
     assert why(walk, CHARGING) == "Charging: 16 A are offered."
     assert "no meter" in why(walk, CHARGING, has_meter=False)
     assert "held by the guard" in why(walk, replace(CHARGING, hold=True))
-    assert "less than 6 A" in why(walk, granted_amps=0.0)
+    assert "less than 6 A" in why(walk, grant=Grant(amps=0.0))
     walk.tap()
     assert why(walk).startswith("The transaction ends")
     walk.settle()
@@ -174,6 +175,6 @@ def test_a_reserved_evse_says_until_when_and_for_whom() -> None:
         reading=None,
         has_meter=True,
         operative=True,
-        granted_amps=16.0,
+        grant=Grant(amps=16.0),
     )
     assert build_view(inputs, ChargingState.IDLE).reserved_until == START

@@ -22,6 +22,7 @@ from controller.core.installation import (
 )
 from controller.core.model import AuthorizationStatus, EvseView, IdToken, IdTokenInfo
 from controller.core.settings_list import settings_for
+from controller.energy.limits import Limits
 from controller.errors import BackendUnavailable
 from controller.station.station import Station
 from controller.store.store import Store
@@ -352,6 +353,12 @@ class World:
             installation=self.installation,
             settings=self.settings,
             store=self.store,
+            limits=Limits(
+                installation=self.installation,
+                settings=self.settings,
+                guard=self.guard,
+                clock=self.clock,
+            ),
             guard=self.guard,
             meters=dict(self.meters),
             reader=self.reader,
