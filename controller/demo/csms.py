@@ -98,6 +98,7 @@ class Csms:
             validators_16(),
             patience_s=patience_s,
             monotonic_s=lambda: asyncio.get_running_loop().time(),
+            utc=lambda: self.utc(),
         )
         self.on_frame: Callable[[str, list[Any]], None] = lambda _direction, _frame: None
         self._scripts: dict[str, deque[Reply]] = defaultdict(deque)

@@ -1,34 +1,34 @@
-"""What a strict backend objects to: schema, order and sums of everything a 1.6 station says."""
+"""What a strict backend objects to: schema, order, sums and times of everything a 1.6 station says.
+
+`csms_rules_books.py` has the transactions, `csms_rules_status.py` the statuses, `csms_rules_script.py` what
+a script of people at the station must lead to.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
+from controller.demo.csms_rules_books import Books, KnownTransaction, parsed
+from controller.demo.csms_rules_status import Statuses
 from controller.ocpp.validation import Validators
 
 Payload = dict[str, Any]
 
-REGISTER = "Energy.Active.Import.Register"
-
-
-@dataclass(slots=True, kw_only=True)
-class KnownTransaction:
-    """A transaction as the backend knows it. `stop`: the payload of its StopTransaction."""
-
-    id: int
-    connector: int
-    id_tag: str
-    start: Payload
-    stop: Payload | None = None
-    meter_values: list[Payload] = field(default_factory=list)
+LONGEST_ID = 36
+ANSWERED_S = 2.0
+"""A backend with a short patience waits no longer for an answer (CitrineOS 20 s, but chains add up)."""
 
 
 class Rules:
-    """Sees every frame of one station over all its connections; collects what is wrong in `violations`."""
+    """Sees every frame of one station over all its connections; collects what is wrong in `violations`.
+
+    Off unless set, because they need a clock that nothing slows down: `on_time_s` (how far a time stamp may
+    be from the moment at which it could first be told) and `answered_s`. `books.gap_wh` needs a meter that nobody sets.
+    """
 
     def __init__(
         self,
@@ -36,39 +36,56 @@ class Rules:
         *,
         patience_s: float = 30.0,
         monotonic_s: Callable[[], float] = time.monotonic,
+        utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.violations: list[str] = []
-        self.transactions: dict[int, KnownTransaction] = {}
-        self._running: dict[int, KnownTransaction] = {}
         self.patience_s = patience_s
+        self.on_time_s: float | None = None
+        self.answered_s: float | None = None
+        self.books = Books(self._object)
+        self.statuses = Statuses(self._object)
         self._monotonic_s = monotonic_s
+        self._utc = utc
         self._validators = validators
         self._open: dict[str, tuple[str, float]] = {}
-        self._asked: dict[str, str] = {}
+        self._asked: dict[str, tuple[str, float]] = {}
         self._seen: dict[str, tuple[str, str]] = {}
-        self._registers: dict[int, float] = {}
         self._status = ""
         self._triggered = False
+        self._readable = True
+        self._free_since: datetime | None = None
+
+    @property
+    def transactions(self) -> dict[int, KnownTransaction]:
+        """By the id that the backend gave."""
+        return self.books.transactions
+
+    # --- connections ------------------------------------------------------------------------------
 
     def connected(self) -> None:
         """A new connection: whatever was open is void."""
         self._open.clear()
+        self._never_answered()
         self._asked.clear()
+        self.statuses.connected()
+        self._free_since = self._utc()
+
+    def restarted(self) -> None:
+        """The station has started again: it must register before it says anything else."""
+        self._status = ""
+
+    def finish(self, registers: dict[int, float]) -> None:
+        """The day is over; `registers`: what the meters show, by connector."""
+        self.books.finish(registers)
+        self._never_answered()
+
+    # --- the station's frames ---------------------------------------------------------------------
 
     def station_calls(self, message_id: str, action: str, payload: Any) -> bool:
         """A CALL of the station; True when it repeats an earlier one."""
         self._check_open(message_id, action)
-        problem = (
-            self._validators.request(action, payload) if self._validators.knows(action) else None
-        )
-        if not self._validators.knows(action):
-            self._object(f"unknown action {action}")
-        elif problem is not None:
-            self._object(f"{action}: {problem.where} {problem.text}")
-        if self._status not in ("Accepted", "Pending") and action != "BootNotification":
-            self._object(f"{action} before the station was accepted")
-        if self._status == "Pending" and action != "BootNotification" and not self._triggered:
-            self._object(f"{action} while the registration is pending")
+        self._readable = self._check_request(message_id, action, payload)
+        self._check_registration(action)
         body = json.dumps(payload, sort_keys=True)
         before = self._seen.get(message_id)
         self._seen[message_id] = (action, body)
@@ -76,35 +93,15 @@ class Rules:
             if before != (action, body):
                 self._object(f"message id {message_id} used again for something else")
             return True
-        if not isinstance(payload, dict):
-            return False
-        for name in ("timestamp",):
-            if name in payload and not str(payload[name]).endswith("Z"):
-                self._object(f"{action}: {name} is not UTC with Z")
+        if self._readable:
+            self._check_times(action, payload)
+            if action == "StatusNotification":
+                self.statuses.told(payload)
         return False
-
-    def backend_answers(self, message_id: str, action: str, payload: Payload) -> None:
-        """A CALLRESULT of ours: must be valid too, or the test lies."""
-        self._open.pop(message_id, None)
-        problem = self._validators.response(action, payload, tolerate_extra=False)
-        if problem is not None:
-            self._object(f"own answer to {action}: {problem.where} {problem.text}")
-        if action == "BootNotification":
-            self._status = str(payload.get("status"))
-
-    def backend_fails(self, message_id: str) -> None:
-        """A CALLERROR of ours."""
-        self._open.pop(message_id, None)
-
-    def backend_calls(self, message_id: str, action: str, payload: Any) -> None:
-        """A CALL of ours (not checked: tests send nonsense on purpose)."""
-        self._asked[message_id] = action
-        if action == "TriggerMessage":
-            self._triggered = True
 
     def station_answers(self, message_id: str, payload: Any) -> None:
         """A CALLRESULT of the station."""
-        action = self._asked.pop(message_id, None)
+        action = self._answered(message_id)
         if action is None:
             self._object(f"answer to {message_id}, which nobody asked")
             return
@@ -117,65 +114,81 @@ class Rules:
 
     def station_fails(self, message_id: str) -> None:
         """A CALLERROR of the station."""
-        self._asked.pop(message_id, None)
+        self._answered(message_id)
+
+    # --- the backend's frames ---------------------------------------------------------------------
+
+    def backend_answers(self, message_id: str, action: str, payload: Payload) -> None:
+        """A CALLRESULT of ours: must be valid too, or the test lies."""
+        self._close(message_id)
+        problem = self._validators.response(action, payload, tolerate_extra=False)
+        if problem is not None:
+            self._object(f"own answer to {action}: {problem.where} {problem.text}")
+        if action == "BootNotification":
+            self._status = str(payload.get("status"))
+
+    def backend_fails(self, message_id: str) -> None:
+        """A CALLERROR of ours."""
+        self._close(message_id)
+
+    def backend_calls(self, message_id: str, action: str, payload: Any) -> None:
+        """A CALL of ours (not checked: tests send nonsense on purpose)."""
+        self._asked[message_id] = (action, self._monotonic_s())
+        if action in ("TriggerMessage", "ExtendedTriggerMessage"):
+            self._triggered = True
 
     # --- transactions -----------------------------------------------------------------------------
 
     def started(self, transaction_id: int, payload: Payload) -> None:
         """A StartTransaction that was accepted into the books."""
-        connector = payload["connectorId"]
-        running = self._running.get(connector)
-        if running is not None and running.stop is None:
-            self._object(f"connector {connector} has started while {running.id} runs there")
-        known = KnownTransaction(
-            id=transaction_id, connector=connector, id_tag=payload["idTag"], start=payload
-        )
-        self.transactions[transaction_id] = self._running[connector] = known
-        self._register(connector, payload["meterStart"], "meterStart")
+        if self._readable:
+            self.books.started(transaction_id, payload)
 
     def stopped(self, payload: Payload) -> KnownTransaction | None:
         """A StopTransaction; None for one whose start was never told (-1)."""
-        known = self.transactions.get(payload["transactionId"])
-        if known is None:
-            if payload["transactionId"] != -1:
-                self._object(f"stop of the unknown transaction {payload['transactionId']}")
-            return None
-        if known.stop is not None:
-            self._object(f"transaction {known.id} stopped twice")
-            return known
-        if payload["timestamp"] < known.start["timestamp"]:
-            self._object(f"transaction {known.id} stops before it starts")
-        known.stop = payload
-        self._register(known.connector, payload["meterStop"], "meterStop")
-        return known
+        return self.books.stopped(payload) if self._readable else None
 
     def metered(self, payload: Payload) -> None:
         """MeterValues; those of a transaction belong between its start and its stop."""
-        transaction_id = payload.get("transactionId")
-        known = self.transactions.get(transaction_id) if transaction_id is not None else None
-        if transaction_id is not None and known is None and transaction_id != -1:
-            self._object(f"meter values of the unknown transaction {transaction_id}")
-        if known is not None:
-            if known.stop is not None:
-                self._object(f"meter values after the stop of {known.id}")
-            if known.connector != payload["connectorId"]:
-                self._object(f"meter values of {known.id} from another connector")
-            known.meter_values.append(payload)
-        for value in payload["meterValue"]:
-            if known is not None and value["timestamp"] < known.start["timestamp"]:
-                self._object(f"meter values from before the start of {known.id}")
-            for sampled in value["sampledValue"]:
-                if sampled.get("measurand", REGISTER) == REGISTER and "phase" not in sampled:
-                    factor = 1000.0 if sampled.get("unit") == "kWh" else 1.0
-                    self._register(
-                        payload["connectorId"], float(sampled["value"]) * factor, "meter values"
-                    )
+        if self._readable:
+            self.books.metered(payload)
 
-    def _register(self, connector: int, wh: float, where: str) -> None:
-        last = self._registers.get(connector)
-        if last is not None and wh < last:
-            self._object(f"{where}: the register of connector {connector} fell from {last} to {wh}")
-        self._registers[connector] = wh
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _check_request(self, message_id: object, action: str, payload: Any) -> bool:
+        if not isinstance(message_id, str) or not 0 < len(message_id) <= LONGEST_ID:
+            self._object(f"{action}: a message id is a text of 1 to {LONGEST_ID} characters")
+        if not self._validators.knows(action):
+            self._object(f"unknown action {action}")
+            return False
+        problem = self._validators.request(action, payload)
+        if problem is not None:
+            self._object(f"{action}: {problem.where} {problem.text}")
+        return problem is None
+
+    def _check_registration(self, action: str) -> None:
+        if action == "BootNotification":
+            return
+        if self._status not in ("Accepted", "Pending"):
+            self._object(f"{action} before the station was accepted")
+        if self._status == "Pending" and not self._triggered:
+            self._object(f"{action} while the registration is pending")
+
+    def _check_times(self, action: str, payload: Payload) -> None:
+        now = self._utc()
+        for text in _stamps(payload):
+            if not text.endswith("Z"):
+                self._object(f"{action}: the time {text} is not UTC with Z")
+                continue
+            if self.on_time_s is None:
+                continue
+            at = parsed(text)
+            if (at - now).total_seconds() > self.on_time_s:
+                self._object(f"{action}: {text} lies in the future, it is {now.isoformat()}")
+            could = max(at, self._free_since) if self._free_since is not None else at
+            late_s = (now - could).total_seconds()
+            if late_s > self.on_time_s:
+                self._object(f"{action}: {text} was told {late_s:.1f} s late")
 
     def _check_open(self, message_id: str, action: str) -> None:
         now_s = self._monotonic_s()
@@ -184,5 +197,32 @@ class Rules:
                 self._object(f"{action} sent while {other_action} is open")
         self._open[message_id] = (action, now_s)
 
+    def _close(self, message_id: str) -> None:
+        if self._open.pop(message_id, None) is not None:
+            self._free_since = self._utc()
+
+    def _answered(self, message_id: str) -> str | None:
+        action, since_s = self._asked.pop(message_id, ("", 0.0))
+        if not action:
+            return None
+        late_s = self._monotonic_s() - since_s
+        if self.answered_s is not None and late_s > self.answered_s:
+            self._object(f"{action} of the backend was answered after {late_s:.1f} s")
+        return action
+
+    def _never_answered(self) -> None:
+        for action, since_s in self._asked.values():
+            waited_s = self._monotonic_s() - since_s
+            if self.answered_s is not None and waited_s > self.answered_s:
+                self._object(f"{action} of the backend was never answered")
+
     def _object(self, text: str) -> None:
         self.violations.append(text)
+
+
+def _stamps(payload: Payload) -> Iterator[str]:
+    """The times that say when something happened; samples inside a stop are judged with their transaction."""
+    if isinstance(payload.get("timestamp"), str):
+        yield payload["timestamp"]
+    for value in payload.get("meterValue", []):
+        yield value["timestamp"]
