@@ -141,7 +141,8 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
         control_socket=around.control_socket,
     )
     await station.prepare()
-    services = Services(charging_profiles=profiles)
+    prices = station.prices if station.prices.enabled else None
+    services = Services(charging_profiles=profiles, prices=prices)
     backend = _backend(installation, settings, store, around.clock, station, services)
     station.attach(backend)
     return Composition(store=store, settings=settings, station=station, backend=backend)

@@ -51,6 +51,7 @@ from controller.station.evse import EvseActor
 from controller.station.guard_feed import GuardFeed
 from controller.station.local_list import StoredLocalList
 from controller.station.metering import MeterPoller
+from controller.station.prices import Prices
 from controller.station.readers import ReaderLoop
 from controller.station.recovery import Recovery
 from controller.station.rules import authorization_rules, session_rules
@@ -107,6 +108,7 @@ class Station:
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.control = Control(self)
         self.cards = CardDesk(self)
+        self.prices = Prices(self)
         self.snapshots = Snapshots(self, version)
         self._socket = ControlSocket(control_socket, self) if control_socket else None
         self._transactions: dict[int, str | None] = {}
@@ -128,6 +130,7 @@ class Station:
                 )
         if self.profiles is not None:
             await self.profiles.load(self.running)
+        await self.prices.load()
         await self.control.load()
 
     def attach(self, backend: Backend) -> None:
@@ -220,7 +223,9 @@ class Station:
 
     async def decide(self, id_token: IdToken, mode: AuthorizationMode) -> Decision:
         """Ask list, cache, backend."""
+        self.prices.asking(id_token)
         decision = await self.authorizer.decide(id_token, mode)
+        await self.prices.answered(id_token, accepted=decision.accepted and not decision.offline)
         self.card_led_to(id_token, f"refused: {decision.why}" if decision.why else "accepted")
         return decision
 
@@ -234,6 +239,7 @@ class Station:
         self.backend.evse_changed(view)
         self.control.view_changed(view)
         self.cards.view_changed(view)
+        self.prices.view_changed(view)
         self.snapshots.changed()
 
     def reports_waiting(self) -> None:
@@ -293,6 +299,7 @@ class Station:
                 waiting = self.store.outbox.waiting
                 self.tasks.aside(self.snapshots.count_undelivered(), "undelivered")
             await self.clock.sleep(1.0)
+            self.prices.tick()
             now_s = self._now_s()
             self.limits.look()
             if self.guard.connected:
