@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from controller.core.charging_profile import ChargingProfile
 from controller.core.guard_messages import Fact, Snapshot
 from controller.core.model import (
     AvailabilityStatus,
@@ -148,9 +149,13 @@ class StationControl(Protocol):
         ...
 
     async def remote_start(
-        self, token: IdToken, evse: int | None, remote_start_id: int | None = None
+        self,
+        token: IdToken,
+        evse: int | None,
+        remote_start_id: int | None = None,
+        charging_profile: ChargingProfile | None = None,
     ) -> RequestStatus:
-        """Accepted = will try."""
+        """Accepted = will try. `charging_profile`: the TxProfile of the transaction that starts."""
         ...
 
     async def remote_stop(self, transaction_id: str) -> RequestStatus:

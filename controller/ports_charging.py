@@ -96,8 +96,8 @@ class TransactionProfiles(ProfileLimits, Protocol):
         """Why this profile could not be installed anywhere; None = nothing is wrong with it."""
         ...
 
-    async def begin(self, transaction: Transaction, profile: ChargingProfile) -> None:
-        """The transaction about to start has this TxProfile; durable when this returns (R16-AUTH-7)."""
+    async def begin(self, transaction: Transaction, profile: ChargingProfile) -> bool:
+        """The transaction about to start has this TxProfile; False = it cannot have it (R16-AUTH-7)."""
         ...
 
     def transaction_changed(self) -> None:

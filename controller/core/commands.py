@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.core.charging_profile import ChargingProfile
 from controller.core.model import IdToken, Transaction
 
 
@@ -35,9 +36,13 @@ class ReadEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginTransaction:
-    """Commit the transaction and its report. Nothing after this command happens if that fails."""
+    """Commit the transaction and its report. Nothing after this command happens if that fails.
+
+    `charging_profile`: the TxProfile that its remote start came with.
+    """
 
     transaction: Transaction
+    charging_profile: ChargingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.core.authorization import Decision
+from controller.core.charging_profile import ChargingProfile
 from controller.core.model import IdToken, IdTokenInfo, StopReason, Transaction
 from controller.core.reservation import Hold
 
@@ -89,6 +90,7 @@ class Granted:
     remote_start_id: int | None = None
     offline: bool = False
     remote: bool = False
+    charging_profile: ChargingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,7 @@ class RemoteStartAsked:
 
     id_token: IdToken
     remote_start_id: int | None = None
+    charging_profile: ChargingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

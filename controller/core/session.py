@@ -99,13 +99,12 @@ class EvseSession(SessionBase):
                         group=fact.group,
                         remote_start_id=fact.remote_start_id,
                         offline=fact.offline,
+                        charging_profile=fact.charging_profile,
                     ),
                     remote=fact.remote,
                 )
             case RemoteStartAsked():
-                return self._ask(
-                    fact.id_token, now, remote=True, remote_start_id=fact.remote_start_id
-                )
+                return self._ask(fact.id_token, now, start=fact)
             case StopAsked():
                 return self._stop_asked(fact.reason, now)
             case TokenRejected():
@@ -330,8 +329,7 @@ class EvseSession(SessionBase):
         now: Moment,
         *,
         stops: bool = False,
-        remote: bool = False,
-        remote_start_id: int | None = None,
+        start: RemoteStartAsked | None = None,
     ) -> Commands:
         self._asked_count += 1
         limit = self.rules.connection_timeout_s
@@ -341,8 +339,9 @@ class EvseSession(SessionBase):
             id_token=token,
             stops=stops,
             deadline_s=None if stops else own,
-            remote=remote,
-            remote_start_id=remote_start_id,
+            remote=start is not None,
+            remote_start_id=start.remote_start_id if start is not None else None,
+            charging_profile=start.charging_profile if start is not None else None,
         )
         self.notice = ""
         ask = AskAuthorization(request=self._asked_count, id_token=token)
@@ -375,6 +374,7 @@ class EvseSession(SessionBase):
                 group=decision.group,
                 remote_start_id=asked.remote_start_id,
                 offline=decision.offline,
+                charging_profile=asked.charging_profile,
             ),
             remote=asked.remote,
         )
@@ -459,5 +459,7 @@ class EvseSession(SessionBase):
             last_seen_at=now.utc,
             last_meter_wh=fact.energy_wh,
         )
-        begin = BeginTransaction(transaction=self.transaction)
+        begin = BeginTransaction(
+            transaction=self.transaction, charging_profile=grant.charging_profile
+        )
         return [begin, LockConnector(), Permit(plug_id=plug_id)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.core.authorization import AuthorizationMode
+from controller.core.charging_profile import ChargingProfile
 from controller.core.model import IdToken, StopReason
 
 END_OPEN_WAIT_S = 10.0
@@ -41,6 +42,7 @@ class Grant:
     group: IdToken | None = None
     remote_start_id: int | None = None
     offline: bool = False
+    charging_profile: ChargingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Asked:
     deadline_s: float | None = None
     remote: bool = False
     remote_start_id: int | None = None
+    charging_profile: ChargingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,13 +88,18 @@ class Profiles:
             limits.append(self.station_limit())
         return min((limit.until for limit in limits if limit.until is not None), default=None)
 
-    async def begin(self, transaction: Transaction, profile: ChargingProfile) -> None:
-        """The TxProfile of a remote start."""
+    async def begin(self, transaction: Transaction, profile: ChargingProfile) -> bool:
+        """The TxProfile of a remote start: durable, or the transaction does not start."""
         bound = replace(profile, transaction_id=transaction.id)
-        async with self._changing:
-            problem = await self._install(transaction.evse, bound)
+        problem: object
+        try:
+            async with self._changing:
+                problem = await self._install(transaction.evse, bound)
+        except Exception as error:  # noqa: BLE001 - a full disk; more current than allowed is no way out
+            problem = error
         if problem is not None:
             _log.error("evse=%d the profile of the remote start: %s", transaction.evse, problem)
+        return problem is None
 
     def transaction_changed(self) -> None:
         """A transaction began or ended somewhere."""

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from controller.core import facts
+from controller.core.charging_profile import ChargingProfile
 from controller.core.model import (
     AvailabilityStatus,
     BootReason,
@@ -105,7 +106,11 @@ class Control:
     # --- transactions -----------------------------------------------------------------------------
 
     async def remote_start(
-        self, token: IdToken, evse: int | None, remote_start_id: int | None = None
+        self,
+        token: IdToken,
+        evse: int | None,
+        remote_start_id: int | None = None,
+        charging_profile: ChargingProfile | None = None,
     ) -> RequestStatus:
         """Accepted = will try. Without an EVSE: the newest plug-in that waits, else a free EVSE."""
         actor = self._free_actor() if evse is None else self._station.actors.get(evse)
@@ -113,21 +118,41 @@ class Control:
             return RequestStatus.REJECTED
         if not actor.operative or not actor.joined:
             return RequestStatus.REJECTED
+        profiles = self._station.profiles
+        if profiles is not None and charging_profile is not None:
+            if profiles.problem(charging_profile) is not None:
+                return RequestStatus.REJECTED
         self._starting.add(actor.id)  # a second request at this moment must see it
         try:
-            await self._start(actor, token, remote_start_id)
+            await self._start(actor, token, remote_start_id, charging_profile)
         finally:
             self._starting.discard(actor.id)
         return RequestStatus.ACCEPTED
 
-    async def _start(self, actor: EvseActor, token: IdToken, remote_start_id: int | None) -> None:
+    async def _start(
+        self,
+        actor: EvseActor,
+        token: IdToken,
+        remote_start_id: int | None,
+        charging_profile: ChargingProfile | None,
+    ) -> None:
         if self._station.settings.boolean("AuthorizeRemoteTxRequests"):
-            actor.tell(facts.RemoteStartAsked(id_token=token, remote_start_id=remote_start_id))
+            actor.tell(
+                facts.RemoteStartAsked(
+                    id_token=token,
+                    remote_start_id=remote_start_id,
+                    charging_profile=charging_profile,
+                )
+            )
         else:
             group = await self._station.authorizer.group_of(token)
             actor.tell(
                 facts.Granted(
-                    id_token=token, group=group, remote_start_id=remote_start_id, remote=True
+                    id_token=token,
+                    group=group,
+                    remote_start_id=remote_start_id,
+                    remote=True,
+                    charging_profile=charging_profile,
                 )
             )
 

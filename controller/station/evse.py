@@ -334,6 +334,10 @@ class EvseActor:
             case ReadEnd():
                 self._tasks.aside(self._read_end(command), "end value")
             case BeginTransaction():
+                profile = command.charging_profile
+                if profile is not None:
+                    if not await self._around.keep_profile(command.transaction, profile):
+                        return False
                 return await self._books.begin(command.transaction)
             case ChangeTransaction():
                 await self._books.change(command.transaction, vital=command.vital)

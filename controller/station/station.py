@@ -27,6 +27,7 @@ from controller.core.authorization import (
     AuthorizationMode,
     Decision,
 )
+from controller.core.charging_profile import ChargingProfile
 from controller.core.installation import EvseInstallation, Installation
 from controller.core.model import (
     AuthorizationStatus,
@@ -254,6 +255,10 @@ class Station:
     def grant(self, evse: int) -> Grant:
         """What this EVSE may offer now, and what decides that."""
         return self.limits.grant(evse)
+
+    async def keep_profile(self, transaction: Transaction, profile: ChargingProfile) -> bool:
+        """The transaction about to start has this TxProfile; without smart charging it is left out."""
+        return self.profiles is None or await self.profiles.begin(transaction, profile)
 
     def running(self, evse: int) -> Transaction | None:
         """The transaction that runs there, also while it ends."""

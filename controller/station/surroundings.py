@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from controller.core.authorization import AuthorizationMode, Decision
-from controller.core.model import EvseView, IdToken
+from controller.core.charging_profile import ChargingProfile
+from controller.core.model import EvseView, IdToken, Transaction
 from controller.core.sharing_values import Grant
 
 
@@ -34,6 +35,10 @@ class Surroundings(Protocol):
 
     def grant(self, evse: int) -> Grant:
         """What this EVSE may offer now, and what decides that."""
+        ...
+
+    async def keep_profile(self, transaction: Transaction, profile: ChargingProfile) -> bool:
+        """The transaction about to start has this TxProfile; False = it cannot be stored."""
         ...
 
     @property

@@ -21,6 +21,7 @@ from controller.ocpp.calls import Answer
 from controller.ocpp.rpc import ErrorName, IncomingCall
 from controller.ocpp.v16 import config_keys
 from controller.ocpp.v16.blocks import Block, Payload, Reply
+from controller.ocpp.v16.smart_charging import InvalidProfile, tx_profile
 from controller.ocpp.validation import Problem, ProblemKind, Validators
 from controller.ports import OutboxStore, StationControl, ValueStore
 
@@ -160,15 +161,15 @@ class Handlers:
         return Answer(payload=config_keys.get_configuration(self._settings, keys))
 
     async def _remote_start(self, request: Payload) -> Answer:
-        connector = request.get("connectorId")
-        profile = request.get("chargingProfile")
-        if (
-            not self._triggers.accepted
-            or (connector is not None and connector not in self._control.evses())
-            or (profile is not None and not _is_plain_tx_profile(profile))
-        ):
+        connector, body = request.get("connectorId"), request.get("chargingProfile")
+        if not self._triggers.accepted or connector not in (None, *self._control.evses()):
             return _status(RequestStatus.REJECTED)
-        return _status(await self._control.remote_start(IdToken(request["idTag"]), connector))
+        try:
+            profile = None if body is None else tx_profile(body)
+        except InvalidProfile:
+            return _status(RequestStatus.REJECTED)
+        token = IdToken(request["idTag"])
+        return _status(await self._control.remote_start(token, connector, charging_profile=profile))
 
     async def _remote_stop(self, request: Payload) -> Answer:
         ours = await self._running(request["transactionId"])
@@ -231,10 +232,6 @@ class Handlers:
         if connector not in self._control.evses():
             return _status(UnlockStatus.NOT_SUPPORTED)
         return _status(await self._control.unlock(connector))
-
-
-def _is_plain_tx_profile(profile: Payload) -> bool:
-    return profile.get("chargingProfilePurpose") == "TxProfile" and "transactionId" not in profile
 
 
 def _refusal(problem: Problem) -> Answer:

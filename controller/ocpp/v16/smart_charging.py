@@ -131,6 +131,16 @@ def charging_profile(body: Payload) -> ChargingProfile:
     )
 
 
+def tx_profile(body: Payload) -> ChargingProfile:
+    """The profile of a RemoteStartTransaction (E16 3.41). Raises InvalidProfile."""
+    if "transactionId" in body:
+        raise InvalidProfile("transactionId is not known yet")
+    profile = charging_profile(body)
+    if profile.purpose is not Purpose.TX:
+        raise InvalidProfile(f"chargingProfilePurpose must be {Purpose.TX}")
+    return profile
+
+
 def composite_16(schedule: CompositeSchedule) -> Payload:
     """GetCompositeSchedule.conf; startSchedule is left out inside (E16 3.57)."""
     periods = [
