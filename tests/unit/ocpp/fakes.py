@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from controller.clock import SystemClock
+from controller.core.charging_profile import ChargingProfile
 from controller.core.installation import (
     BackendInstallation,
     Charging,
@@ -161,6 +162,7 @@ class FakeStation:
         self.asked: list[tuple[Any, ...]] = []
         self.answer: dict[str, Any] = {}
         self.has_meter = True
+        self.charging_profile: ChargingProfile | None = None
 
     def evses(self) -> tuple[int, ...]:
         return tuple(self.views)
@@ -175,9 +177,14 @@ class FakeStation:
         return None
 
     async def remote_start(
-        self, token: IdToken, evse: int | None, remote_start_id: int | None = None
+        self,
+        token: IdToken,
+        evse: int | None,
+        remote_start_id: int | None = None,
+        charging_profile: ChargingProfile | None = None,
     ) -> RequestStatus:
         self.asked.append(("remote_start", token.value, evse))
+        self.charging_profile = charging_profile
         return self.answer.get("remote_start", RequestStatus.ACCEPTED)
 
     async def remote_stop(self, transaction_id: str) -> RequestStatus:
