@@ -171,7 +171,7 @@ class Prices:
         if prices.ended and not view.plugged and prices.unplugged_at is None:
             self._unplugged(view, prices)
         if prices.ended and view.phase is SessionPhase.PREPARING:
-            prices.shown_until_s = 0.0  # the next driver must not see it
+            prices.next_driver = True  # who must not see it
         running = view.transaction_id is not None
         if prices.cost is not None and running and view.energy_wh is not None:
             prices.cost = prices.cost.seen(view.energy_wh, self._utc())
@@ -195,8 +195,8 @@ class Prices:
             return None
         view, station = self._station.control.view(evse), self._station
         own = prices.user if view.transaction_id is not None else self._of_token(view.id_token)
-        gone = prices.ended and prices.shown_until_s is not None
-        hidden = gone and (prices.shown_until_s or 0.0) <= self._now_s()
+        until_s = prices.shown_until_s
+        hidden = prices.next_driver or (until_s is not None and until_s <= self._now_s())
         return shown(
             settings=station.settings,
             online=station.online,

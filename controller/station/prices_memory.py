@@ -27,6 +27,8 @@ class EvsePrices:
     """The backend must learn when the cable is out."""
     shown_until_s: float | None = None
     """Monotonic; None = while the driver is there."""
+    next_driver: bool = False
+    """Somebody else is here by now."""
     watch: TriggerWatch = field(default_factory=TriggerWatch)
     stored_s: float = 0.0
 

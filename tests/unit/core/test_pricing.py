@@ -287,7 +287,13 @@ def test_final_cost_there_and_back() -> None:
     text = pricing_json.dumps(pricing_json.final_to_json(final))
     assert pricing_json.final_cost(pricing_json.object_in(text)) == final
     assert final.text.in_language("de") == "3,31 €"
-    for wrong in ({"priceText": ""}, {"priceTextExtra": {}}, {"priceTextExtra": [{}]}, {"qrCodeText": 1}):
+    wrong: dict[str, Any]
+    for wrong in (
+        {"priceText": ""},
+        {"priceTextExtra": {}},
+        {"priceTextExtra": [{}]},
+        {"qrCodeText": 1},
+    ):
         with pytest.raises(ValueError, match="must"):
             pricing_json.final_cost({**body, **wrong})
 
