@@ -142,7 +142,12 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
     )
     await station.prepare()
     prices = station.prices if station.prices.enabled else None
-    services = Services(charging_profiles=profiles, prices=prices)
+    services = Services(
+        charging_profiles=profiles,
+        local_list=station.local_list,
+        reservations=station.reservations,
+        prices=prices,
+    )
     backend = _backend(installation, settings, store, around.clock, station, services)
     station.attach(backend)
     return Composition(store=store, settings=settings, station=station, backend=backend)

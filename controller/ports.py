@@ -20,6 +20,7 @@ from controller.core.model import (
     UnlockStatus,
 )
 from controller.ports_charging import ChargingProfiles
+from controller.ports_lists import LocalListService, ReservationService
 from controller.ports_prices import Prices
 
 
@@ -268,4 +269,6 @@ class Services:
     """What a backend may use beside `StationControl`; None = this station does not have it."""
 
     charging_profiles: ChargingProfiles | None = None
+    local_list: LocalListService | None = None
+    reservations: ReservationService | None = None
     prices: Prices | None = None

@@ -25,6 +25,10 @@ class LocalList(Protocol):
         """What the list says about the token, or None."""
         ...
 
+    def heard(self, id_token: IdToken, info: IdTokenInfo, now: datetime) -> None:
+        """What the backend says about a token that may be listed."""
+        ...
+
 
 class EmptyLocalList:
     """A station without a local list."""
@@ -32,6 +36,9 @@ class EmptyLocalList:
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """Nobody is listed."""
         return None
+
+    def heard(self, id_token: IdToken, info: IdTokenInfo, now: datetime) -> None:
+        """There is nothing to compare it with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,10 +146,12 @@ def holds(
     reservations: Collection[Reservation],
     standings: Sequence[Standing],
     held: Collection[int] = (),
+    claimed: Collection[int] = (),
 ) -> dict[int, Hold]:
     """What the reservations mean for each EVSE. `held`: the EVSEs that are held now.
 
     For those without a certain EVSE as many are held as are needed: none while more are free.
+    `claimed`: ids of reservations whose driver is authorized already; they need no other EVSE.
     """
     certain = {r.evse: r for r in reservations if r.evse is not None}
     anywhere = tuple(r for r in reservations if r.evse is None)
@@ -159,15 +161,16 @@ def holds(
         else Hold(usable=anywhere)
         for s in standings
     }
-    if not anywhere:
+    needed = [r for r in anywhere if r.id not in claimed]
+    if not needed:
         return found
-    first = min(anywhere, key=lambda r: r.expires_at)
+    first = min(needed, key=lambda r: r.expires_at)
     able = [s for s in standings if s.works and s.evse not in certain]
     free = [s.evse for s in able if s.use is Use.FREE]
     waiting = [s.evse for s in able if s.use is Use.WAITING]
     waiting.sort(key=lambda evse: evse not in held)  # who came to a held EVSE stays refused
-    if len(free) <= len(anywhere):
-        for evse in [*free, *waiting][: len(anywhere)]:
+    if len(free) <= len(needed):
+        for evse in [*free, *waiting][: len(needed)]:
             found[evse] = Hold(by=first, usable=anywhere)
     return found
 

@@ -12,18 +12,20 @@ from dataclasses import replace
 from controller.core.installation import Installation
 from controller.core.settings import Access, Kind, Setting, Settings
 from controller.core.settings_core import CORE
+from controller.core.settings_lists import LISTS
 from controller.core.settings_pricing import PRICING, price_settings
 from controller.core.settings_security import SECURITY
 from controller.core.settings_signed_values import SIGNING, signing_settings
 from controller.core.settings_smart_charging import SMART_CHARGING
 
-PROFILES = ("Core", "RemoteTrigger", "SmartCharging")
+PROFILES = ("Core", "LocalAuthListManagement", "Reservation", "RemoteTrigger", "SmartCharging")
 """Feature profiles of 1.6 that are built."""
 
 _R = Access.READ_ONLY
 
 SETTINGS: tuple[Setting, ...] = (
     *CORE,
+    *LISTS,
     *SMART_CHARGING,
     *SECURITY,
     *PRICING,

@@ -78,6 +78,7 @@ class Authorizer:
 
     async def remember(self, id_token: IdToken, info: IdTokenInfo) -> None:
         """Into the cache if that can be written; never what the list has (R16-AUTH-1)."""
+        self._list.heard(id_token, info, self._clock.utc())
         if not self._rules().cache_enabled or self._list.find(id_token) is not None:
             return
         try:

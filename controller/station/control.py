@@ -112,11 +112,17 @@ class Control:
         remote_start_id: int | None = None,
         charging_profile: ChargingProfile | None = None,
     ) -> RequestStatus:
-        """Accepted = will try. Without an EVSE: the newest plug-in that waits, else a free EVSE."""
-        actor = self._free_actor() if evse is None else self._station.actors.get(evse)
+        """Accepted = will try. Without an EVSE: the one reserved for the token, else the newest plug-in
+        that waits, else a free EVSE; never one that is reserved for somebody else.
+        """
+        group = await self._station.authorizer.group_of(token)
+        if evse is None:
+            actor = self._free_actor(token, group)
+        else:
+            actor = self._station.actors.get(evse)
         if self._resetting or actor is None or not self._can_start(actor):
             return RequestStatus.REJECTED
-        if not actor.operative or not actor.joined:
+        if not actor.operative or not actor.joined or not _admits(actor, token, group):
             return RequestStatus.REJECTED
         profiles = self._station.profiles
         if profiles is not None and charging_profile is not None:
@@ -124,19 +130,22 @@ class Control:
                 return RequestStatus.REJECTED
         self._starting.add(actor.id)  # a second request at this moment must see it
         try:
-            await self._start(actor, token, remote_start_id, charging_profile)
+            self._start(actor, token, group, remote_start_id, charging_profile)
         finally:
             self._starting.discard(actor.id)
         return RequestStatus.ACCEPTED
 
-    async def _start(
+    def _start(
         self,
         actor: EvseActor,
         token: IdToken,
+        group: IdToken | None,
         remote_start_id: int | None,
         charging_profile: ChargingProfile | None,
     ) -> None:
-        if self._station.settings.boolean("AuthorizeRemoteTxRequests"):
+        # Reserved for a group: whether the token belongs to it, only the operator can tell.
+        unclear = not actor.session.hold.admits(token, group)
+        if unclear or self._station.settings.boolean("AuthorizeRemoteTxRequests"):
             actor.tell(
                 facts.RemoteStartAsked(
                     id_token=token,
@@ -145,7 +154,6 @@ class Control:
                 )
             )
         else:
-            group = await self._station.authorizer.group_of(token)
             actor.tell(
                 facts.Granted(
                     id_token=token,
@@ -292,12 +300,26 @@ class Control:
                 return actor
         return None
 
-    def _free_actor(self) -> EvseActor | None:
-        actors = [a for a in self._station.actors.values() if a.operative and self._can_start(a)]
+    def _free_actor(self, token: IdToken, group: IdToken | None) -> EvseActor | None:
+        actors = [
+            a
+            for a in self._station.actors.values()
+            if a.operative and self._can_start(a) and _admits(a, token, group)
+        ]
+        for actor in actors:
+            if actor.session.hold.by is not None and actor.session.hold.admits(token, group):
+                return actor
+        actors.sort(key=lambda a: a.session.hold.by is not None)
         waiting = [a for a in actors if a.session.phase is SessionPhase.PREPARING]
         if waiting:
             return max(waiting, key=lambda a: a.session.preparing_since_s or 0.0)
         return next((a for a in actors if a.session.phase is SessionPhase.IDLE), None)
+
+
+def _admits(actor: EvseActor, token: IdToken, group: IdToken | None) -> bool:
+    """Reservations let the token start here, or its unknown group might."""
+    hold = actor.session.hold
+    return hold.admits(token, group) or (group is None and hold.may_admit(token))
 
 
 def _busy(phase: SessionPhase) -> bool:

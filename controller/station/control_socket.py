@@ -82,11 +82,9 @@ class ControlSocket:
                 await (station.backend.connect() if wanted else station.backend.disconnect())
                 return {"ok": True}
             case "list":
-                if "add" in request:
-                    await station.local_list.add(str(request["add"]))
-                if "remove" in request:
-                    await station.local_list.remove(str(request["remove"]))
-                return {"list": station.local_list.all()}
+                add, remove = str(request.get("add", "")), str(request.get("remove", ""))
+                problem = await station.local_list.change(add=add, remove=remove)
+                return {"error": problem} if problem else {"list": station.local_list.all()}
             case "undelivered":
                 return {"undelivered": await station.store.outbox.undelivered_as_text()}
             case "send-again":

@@ -1,42 +1,157 @@
-"""The cards that may charge without any backend, kept in the store under `local-list/`."""
+"""The local authorization list of the station: kept by the backend, or by a person where there is none."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from controller.core.local_list import ListStatus, ListUpdate, disagree, list_key, refusal
 from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo
-from controller.ports import ValueStore
+from controller.core.settings import Settings
+from controller.ports_lists import LocalListStore
 
-_PREFIX = "local-list/"
+_log = logging.getLogger(__name__)
+
+LISTED = IdTokenInfo(status=AuthorizationStatus.ACCEPTED)
+"""What a card gets that a person adds."""
 
 
-class StoredLocalList:
-    """A LocalList that a person keeps by command; all of it is in memory."""
+class StationLocalList:
+    """One list, two ways in. All of it is in memory: a card is looked up in microseconds."""
 
-    def __init__(self, values: ValueStore) -> None:
-        self._values = values
-        self._tokens: dict[str, AuthorizationStatus] = {}
+    def __init__(self, store: LocalListStore, settings: Settings, *, has_backend: bool) -> None:
+        self._store = store
+        self._settings = settings
+        self._has_backend = has_backend
+        self._version = 0
+        self._entries: dict[str, IdTokenInfo] = {}
+        self._busy = asyncio.Lock()
+        self._conflicts: set[str] = set()
+        self._listeners: list[Callable[[], None]] = []
 
     async def load(self) -> None:
         """Read the list once."""
-        stored = await self._values.all(_PREFIX)
-        self._tokens = {
-            name.removeprefix(_PREFIX): AuthorizationStatus(text) for name, text in stored.items()
-        }
+        self._version, self._entries = await self._store.load()
+
+    # --- for authorization ------------------------------------------------------------------------
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
-        """What the list says about the token, or None."""
-        status = self._tokens.get(id_token.value.casefold())
-        return None if status is None else IdTokenInfo(status=status)
+        """What the list says about the token, or None; a list that is switched off says nothing."""
+        info = self._entries.get(list_key(id_token))
+        return info if info is not None and self.enabled else None
+
+    def heard(self, id_token: IdToken, info: IdTokenInfo, now: datetime) -> None:
+        """What the backend says about a token; notices when the list says the contrary (R16-ST-6)."""
+        listed, key, before = self.find(id_token), list_key(id_token), self.conflict
+        if listed is not None and disagree(listed, info, now):
+            if key not in self._conflicts:
+                _log.warning(
+                    "local list: the operator calls a token %s, version %d of the list says %s",
+                    info.status.value,
+                    self._version,
+                    listed.status.value,
+                )
+            self._conflicts.add(key)
+        else:
+            self._conflicts.discard(key)
+        self._tell(before)
+
+    # --- for the backend --------------------------------------------------------------------------
+
+    @property
+    def enabled(self) -> bool:
+        """The list counts and may be changed."""
+        return self._settings.boolean("LocalAuthListEnabled")
+
+    @property
+    def version(self) -> int:
+        """As the last update gave it; 0 = none yet."""
+        return self._version
+
+    @property
+    def size(self) -> int:
+        """How many tokens are listed."""
+        return len(self._entries)
+
+    @property
+    def conflict(self) -> bool:
+        """List and backend differ about a token; until the next update."""
+        return bool(self._conflicts)
+
+    def on_conflict(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when `conflict` changes."""
+        self._listeners.append(listener)
+
+    async def update(self, update: ListUpdate) -> ListStatus:
+        """All of it or nothing; durable when this returns Accepted."""
+        async with self._busy:
+            refused = refusal(
+                update,
+                version=self._version,
+                listed=self._entries.keys(),
+                size=len(self._entries),
+                most=self._settings.integer("LocalAuthListMaxLength"),
+                most_per_update=self._settings.integer("SendLocalListMaxLength"),
+            )
+            if refused is not None:
+                return refused
+            changes = {list_key(entry.id_token): entry.info for entry in update.entries}
+            try:
+                await self._apply(update.version, changes, full=update.full)
+            except Exception as error:  # noqa: BLE001 - e.g. a full disk: the old list goes on
+                _log.error("local list: version %d not stored: %s", update.version, error)
+                return ListStatus.FAILED
+            _log.info("local list: version %d, %d tokens", self._version, len(self._entries))
+        before = self.conflict
+        self._conflicts.clear()
+        self._tell(before)
+        return ListStatus.ACCEPTED
+
+    # --- for a person -----------------------------------------------------------------------------
 
     def all(self) -> list[str]:
-        """The tokens that may charge."""
-        return sorted(token.upper() for token in self._tokens)
+        """The tokens on the list."""
+        return sorted(token.upper() for token in self._entries)
 
-    async def add(self, token: str) -> None:
-        """This token may charge from now on."""
-        await self._values.put(_PREFIX + token.casefold(), AuthorizationStatus.ACCEPTED.value)
-        self._tokens[token.casefold()] = AuthorizationStatus.ACCEPTED
+    async def change(self, *, add: str = "", remove: str = "") -> str:
+        """By command; returns what speaks against it ("" = done)."""
+        if not add and not remove:
+            return ""
+        async with self._busy:
+            if self._has_backend and self._version:
+                return f"the operator keeps this list (version {self._version})"
+            changes: dict[str, IdTokenInfo | None] = {}
+            if remove:
+                changes[remove.casefold()] = None
+            if add:
+                changes[add.casefold()] = LISTED
+            more = sum(1 for k, v in changes.items() if v is not None and k not in self._entries)
+            if len(self._entries) + more > (
+                most := self._settings.integer("LocalAuthListMaxLength")
+            ):
+                return f"the list has room for {most} cards"
+            await self._apply(self._version, changes, full=False)
+        return ""
 
-    async def remove(self, token: str) -> None:
-        """This token is not known any more."""
-        await self._values.put(_PREFIX + token.casefold(), None)
-        self._tokens.pop(token.casefold(), None)
+    # --- inside -----------------------------------------------------------------------------------
+
+    async def _apply(
+        self, version: int, changes: dict[str, IdTokenInfo | None], *, full: bool
+    ) -> None:
+        await self._store.apply(version, changes, full=full)
+        self._version = version
+        if full:
+            self._entries = {key: info for key, info in changes.items() if info is not None}
+            return
+        for key, info in changes.items():
+            if info is None:
+                self._entries.pop(key, None)
+            else:
+                self._entries[key] = info
+
+    def _tell(self, before: bool) -> None:
+        if self.conflict is not before:
+            for listener in self._listeners:
+                listener()

@@ -50,11 +50,12 @@ from controller.station.control import Control
 from controller.station.control_socket import ControlSocket
 from controller.station.evse import EvseActor
 from controller.station.guard_feed import GuardFeed
-from controller.station.local_list import StoredLocalList
+from controller.station.local_list import StationLocalList
 from controller.station.metering import MeterPoller
 from controller.station.prices import Prices
 from controller.station.readers import ReaderLoop
 from controller.station.recovery import Recovery
+from controller.station.reservations import Reservations
 from controller.station.rules import authorization_rules, session_rules
 from controller.station.sampling import Sampler, Supply
 from controller.station.snapshot import Snapshots
@@ -99,7 +100,10 @@ class Station:
         self.reader_lost = False
         self._meters = meters
         self._reader = reader
-        self.local_list = StoredLocalList(store.values)
+        self.local_list = StationLocalList(
+            store.local_list, settings, has_backend=installation.backend is not None
+        )
+        self.reservations = Reservations(self)
         self._backend: Backend | None = None
         self.tasks = Tasks()
         self.recovery = Recovery(store, clock)
@@ -133,6 +137,7 @@ class Station:
             await self.profiles.load(self.running)
         await self.prices.load()
         await self.control.load()
+        await self.reservations.load()
 
     def attach(self, backend: Backend) -> None:
         """The backend knows the station's control, so it comes second."""
@@ -199,6 +204,7 @@ class Station:
         start(self.backend.run(), "backend")
         if self.profiles is not None:
             start(self.profiles.run(), "charging profiles")
+        start(self.reservations.run(), "reservations")
         start(self._every_second(), "supervision")
         start(self._watchdog(), "watchdog")
         if self._socket is not None:
@@ -240,6 +246,7 @@ class Station:
         self.backend.evse_changed(view)
         self.control.view_changed(view)
         self.cards.view_changed(view)
+        self.reservations.view_changed(view)
         self.prices.view_changed(view)
         self.snapshots.changed()
 

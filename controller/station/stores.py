@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from controller.core.model import IdToken, IdTokenInfo, Report, Transaction
 from controller.ports import ValueStore
+from controller.ports_lists import LocalListStore, ReservationStore
 
 
 class AuthCacheStore(Protocol):
@@ -125,6 +126,16 @@ class StationStore(Protocol):
     @property
     def auth_cache(self) -> AuthCacheStore:
         """Remembered answers."""
+        ...
+
+    @property
+    def local_list(self) -> LocalListStore:
+        """The local authorization list."""
+        ...
+
+    @property
+    def reservations(self) -> ReservationStore:
+        """Reservations."""
         ...
 
     @property

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from controller.store.auth_cache import AuthCache
 from controller.store.database import Database
+from controller.store.local_list import LocalListTable
 from controller.store.outbox import Outbox
 from controller.store.profiles import StoredProfiles
+from controller.store.reservations import ReservationTable
 from controller.store.transactions import Transactions
 from controller.store.values import StoredValues
 
@@ -23,6 +25,8 @@ class Store:
         self.transactions = Transactions(database, self.outbox)
         self.values = StoredValues(database)
         self.auth_cache = AuthCache(database)
+        self.local_list = LocalListTable(database)
+        self.reservations = ReservationTable(database)
         self.charging_profiles = StoredProfiles(database)
 
     @classmethod

@@ -13,6 +13,7 @@ from controller.core.model import IdTokenInfo, Report, Transaction
 from controller.store.codec import transaction_from_text, transaction_to_text
 from controller.store.database import Database
 from controller.store.outbox import Outbox
+from controller.store.reservations import end_reservation
 from controller.store.verdicts import open_verdicts
 
 _log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class Transactions:
         self._outbox = outbox
 
     def begin(self, transaction: Transaction, report: Report | None) -> asyncio.Future[None]:
-        """One commit for the transaction and its start report."""
+        """One commit for the transaction, its start report and the end of its reservation."""
         t, text = transaction, transaction_to_text(transaction)
 
         def write(connection: sqlite3.Connection) -> None:
@@ -34,6 +35,8 @@ class Transactions:
                 "INSERT INTO transactions (id, evse, started_at, body) VALUES (?, ?, ?, ?)",
                 (t.id, t.evse, t.started_at.isoformat(), text),
             )
+            if t.reservation_id is not None:
+                end_reservation(connection, t.reservation_id)
 
         return self._with_report(write, report)
 

@@ -339,6 +339,10 @@ class Adapter:
     ) -> Payload:
         return await self._call(action, payload, late_s=late_s, message_id=message_id)
 
+    def station_error(self, code: str, info: str = "") -> None:
+        """The errorCode of connector 0 from now on; "NoError" ends it."""
+        self._station_status.set_error(code, info)
+
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Do it aside; BackendUnavailable ends it quietly."""
         task = asyncio.get_running_loop().create_task(_quietly(work))

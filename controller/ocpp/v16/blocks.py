@@ -33,6 +33,10 @@ class Sender(Protocol):
         """Do it aside; BackendUnavailable ends it quietly."""
         ...
 
+    def station_error(self, code: str, info: str = "") -> None:
+        """The errorCode of connector 0 from now on; "NoError" ends it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:

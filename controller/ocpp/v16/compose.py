@@ -17,4 +17,12 @@ def blocks(services: Services, outbox: OutboxStore) -> list[BlockMaker]:
         from controller.ocpp.v16.cost_messages import cost_messages
 
         makers.append(cost_messages(services.prices, outbox))
+    if services.local_list is not None:
+        from controller.ocpp.v16.local_list import local_list
+
+        makers.append(local_list(services.local_list))
+    if services.reservations is not None:
+        from controller.ocpp.v16.reservation import reservation
+
+        makers.append(reservation(services.reservations))
     return makers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 
 from controller.core.model import EvseView
 from controller.ocpp.v16 import translate
@@ -20,6 +21,7 @@ class StationStatus:
         self._statuses = statuses
         self._values = values
         self._operative = True
+        self._error_code, self._info = "NoError", ""
         self._views: dict[int, EvseView] = {}
         self._came = asyncio.Event()
 
@@ -31,6 +33,11 @@ class StationStatus:
         """Durable when this returns."""
         self._operative = operative
         await self._values.put(STATION_INOPERATIVE, None if operative else "1")
+        self.update()
+
+    def set_error(self, code: str, info: str) -> None:
+        """What is wrong with the station as a whole; "NoError" = nothing."""
+        self._error_code, self._info = code, info
         self.update()
 
     def show(self, view: EvseView) -> None:
@@ -57,4 +64,5 @@ class StationStatus:
     def update(self) -> None:
         """Tell the backend if its picture of the station changed."""
         views = list(self._views.values())
-        self._statuses.update(0, translate.station_status_16(views, self._operative))
+        word = translate.station_status_16(views, self._operative)
+        self._statuses.update(0, replace(word, error_code=self._error_code, info=self._info))

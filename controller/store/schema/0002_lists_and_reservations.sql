@@ -1,7 +1,6 @@
--- The local authorization list. `token` is casefolded, `shown` as it was written.
+-- The local authorization list; `token` is casefolded.
 CREATE TABLE local_list (
     token TEXT PRIMARY KEY,
-    shown TEXT NOT NULL,
     status TEXT NOT NULL,
     expires_at TEXT,
     group_token TEXT,
@@ -16,8 +15,8 @@ CREATE TABLE local_list_version (
 INSERT INTO local_list_version (id, version) VALUES (1, 0);
 
 -- Cards that a person kept by command were small values before.
-INSERT INTO local_list (token, shown, status)
-    SELECT substr(name, 12), upper(substr(name, 12)), value FROM stored_values
+INSERT INTO local_list (token, status)
+    SELECT substr(name, 12), value FROM stored_values
     WHERE substr(name, 1, 11) = 'local-list/';
 DELETE FROM stored_values WHERE substr(name, 1, 11) = 'local-list/';
 
