@@ -133,7 +133,11 @@ class Installer(Protocol):
         ...
 
     async def activated(self) -> str | None:
-        """After a start: the version staged last, if that is the one that runs now, else None."""
+        """After a start: the version staged last, if it is the one that runs now; None also once confirmed."""
+        ...
+
+    async def confirm(self) -> None:
+        """The outcome is recorded; `activated` need not tell it again."""
         ...
 
 

@@ -94,7 +94,8 @@ class EvseActor:
         self.id = evse.id
         self.session = EvseSession(evse.id, rules, lambda: str(uuid.uuid4()), transaction)
         self.poller = poller
-        self.operative = True
+        self._in_service = True
+        self._held = False
         self.joined = False
         self._refusal = ""
         self._store = store
@@ -160,8 +161,19 @@ class EvseActor:
 
     def set_operative(self, operative: bool) -> None:
         """In or out of service from now on."""
-        self.operative = operative
+        self._in_service = operative
         self.guard_seen(self._snapshot)
+
+    def hold(self, held: bool) -> None:
+        """Out of service for a while, whatever the operator decided (firmware update)."""
+        if held != self._held:
+            self._held = held
+            self.guard_seen(self._snapshot)
+
+    @property
+    def operative(self) -> bool:
+        """In service."""
+        return self._in_service and not self._held
 
     def view(self) -> EvseView:
         """The view now."""

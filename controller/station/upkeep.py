@@ -1,0 +1,69 @@
+"""What maintenance asks of the station: the `Upkeep` of `controller/ports_maintenance.py`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from controller.core.model import EvseView, SessionPhase
+
+if TYPE_CHECKING:
+    from controller.station.station import Station
+
+_log = logging.getLogger(__name__)
+
+RESTART_CODE = 4
+"""As after a hard reset: the guard starts again as well."""
+_BUSY = (SessionPhase.PREPARING, SessionPhase.TRANSACTION)
+
+
+class StationUpkeep:
+    """Free EVSEs go out of service at once, the others when they get free; nothing of it is stored."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._held = False
+        self._listeners: list[Callable[[], None]] = []
+        self._watchers: list[Callable[[EvseView], None]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Somebody charges or is about to."""
+        return any(actor.session.phase in _BUSY for actor in self._station.actors.values())
+
+    def hold(self, why: str) -> None:
+        """No new transactions, until `release`."""
+        if not self._held:
+            _log.warning("no new transactions: %s", why)
+        self._held = True
+        for actor in self._station.actors.values():
+            if actor.session.phase not in _BUSY:
+                actor.hold(True)
+
+    def release(self) -> None:
+        """Everything as before `hold`."""
+        self._held = False
+        for actor in self._station.actors.values():
+            actor.hold(False)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call `changed` when `busy` may have changed."""
+        self._listeners.append(changed)
+
+    def watch(self, watcher: Callable[[EvseView], None]) -> None:
+        """Show `watcher` each new view."""
+        self._watchers.append(watcher)
+
+    def restart(self) -> None:
+        """Stop and start again; nothing charges."""
+        self._station.stop(RESTART_CODE)
+
+    def view_changed(self, view: EvseView) -> None:
+        """An EVSE may have got free."""
+        if self._held and view.phase not in _BUSY:
+            self._station.actors[view.evse].hold(True)
+        for watcher in self._watchers:
+            watcher(view)
+        for changed in self._listeners:
+            changed()
