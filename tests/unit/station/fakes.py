@@ -23,6 +23,7 @@ from controller.core.installation import (
 from controller.core.model import AuthorizationStatus, EvseView, IdToken, IdTokenInfo
 from controller.core.settings_list import settings_for
 from controller.energy.limits import Limits
+from controller.energy.profiles import Profiles
 from controller.errors import BackendUnavailable
 from controller.station.station import Station
 from controller.store.store import Store
@@ -349,15 +350,23 @@ class World:
     async def start(self) -> None:
         self.store = await Store.open(self.state_dir)
         self.settings = settings_for(self.installation, self.settings_changed)
+        self.profiles = Profiles(
+            installation=self.installation,
+            settings=self.settings,
+            store=self.store.charging_profiles,
+            clock=self.clock,
+        )
         self.station = Station(
             installation=self.installation,
             settings=self.settings,
             store=self.store,
+            profiles=self.profiles,
             limits=Limits(
                 installation=self.installation,
                 settings=self.settings,
                 guard=self.guard,
                 clock=self.clock,
+                profiles=self.profiles,
             ),
             guard=self.guard,
             meters=dict(self.meters),
