@@ -239,6 +239,7 @@ class BootReason(StrEnum):
     SCHEDULED_RESET = "ScheduledReset"
     APPLICATION_RESET = "ApplicationReset"
     LOCAL_RESET = "LocalReset"
+    FIRMWARE_UPDATE = "FirmwareUpdate"
     UNKNOWN = "Unknown"
 
 

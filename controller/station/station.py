@@ -60,6 +60,7 @@ from controller.station.rules import authorization_rules, session_rules
 from controller.station.sampling import Sampler, Supply
 from controller.station.snapshot import Snapshots
 from controller.station.stores import StationStore
+from controller.station.upkeep import StationUpkeep
 from controller.station.waiting import Tasks, cancel
 from hal.ports import CardReader, Meter
 from hal.types import MeterReading
@@ -112,6 +113,7 @@ class Station:
         self._guard_gone_s: float | None = None
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.control = Control(self)
+        self.upkeep = StationUpkeep(self)
         self.cards = CardDesk(self)
         self.prices = Prices(self)
         self.snapshots = Snapshots(self, version)
@@ -245,6 +247,7 @@ class Station:
         self._watch_transaction(view)
         self.backend.evse_changed(view)
         self.control.view_changed(view)
+        self.upkeep.view_changed(view)
         self.cards.view_changed(view)
         self.reservations.view_changed(view)
         self.prices.view_changed(view)
