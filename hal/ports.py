@@ -17,6 +17,8 @@ from hal.types import (
     MeterReading,
     PilotAbilities,
     PilotReading,
+    SignedRecord,
+    SigningContext,
 )
 
 
@@ -173,6 +175,30 @@ class Meter(Protocol):
 
     async def close(self) -> None:
         """Release the bus."""
+        ...
+
+
+@runtime_checkable
+class SigningMeter(Protocol):
+    """A meter that signs what will be billed (asyncio). All raise MeterSilent, MeterGarbage, MeterRefused.
+
+    Its driver class says `signs = True`.
+    """
+
+    async def public_key(self) -> str:
+        """The key as printed on the meter, hexadecimal or Base64; "" = the meter does not tell."""
+        ...
+
+    async def sign_begin(self, about: SigningContext) -> SignedRecord:
+        """The register now, as the begin of a measurement; one that is open is given up."""
+        ...
+
+    async def sign_now(self) -> SignedRecord:
+        """The register now, inside the open measurement."""
+        ...
+
+    async def sign_end(self) -> SignedRecord:
+        """The register now, as the end; also after the meter was without power."""
         ...
 
 

@@ -83,6 +83,29 @@ class MeterReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningContext:
+    """What a signing meter is told about whom it measures for. "" = not known."""
+
+    id_token: str
+    evse_id: str = ""
+    tariff_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRecord:
+    """What a meter has signed; `data` is passed on as it is.
+
+    `encoding`: "OCMF", "EDL" …; `signing_method`: "" = it stands in the data.
+    `covers_begin`: this end record holds the begin value too, in one container.
+    """
+
+    data: str
+    encoding: str
+    signing_method: str = ""
+    covers_begin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeterIdentity:
     """Who the meter is; a changed serial number means a meter exchange."""
 

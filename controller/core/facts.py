@@ -7,7 +7,13 @@ from datetime import datetime
 
 from controller.core.authorization import Decision
 from controller.core.charging_profile import ChargingProfile
-from controller.core.model import IdToken, IdTokenInfo, StopReason, Transaction
+from controller.core.model import (
+    IdToken,
+    IdTokenInfo,
+    SignedMeterValue,
+    StopReason,
+    Transaction,
+)
 from controller.core.reservation import Hold
 
 
@@ -127,17 +133,26 @@ class GroupLearnt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginRead:
-    """The register before the contactor may close; None = not readable and never known."""
+    """The register before the contactor may close; None = not readable and never known.
+
+    `signed`: as the meter signed it. `unsigned`: why there is no signature although there must be one.
+    """
 
     energy_wh: float | None
+    signed: SignedMeterValue | None = None
+    unsigned: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndRead:
-    """The register after the contactor opened; `read` is the number of the ReadEnd it answers."""
+    """The register after the contactor opened; `read` is the number of the ReadEnd it answers.
+
+    `energy_wh` None = not readable in time. `signed`: as the meter signed it.
+    """
 
     read: int
-    energy_wh: float
+    energy_wh: float | None
+    signed: SignedMeterValue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,20 @@ class ReadingContext(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedMeterValue:
+    """A value as the meter signed it (SignedMeterValueType). `data`: as it came, not yet Base64.
+
+    `public_key`: the field as it goes out ("" = not with this value). `covers_begin`: one container for both ends.
+    """
+
+    data: str
+    encoding: str
+    signing_method: str = ""
+    public_key: str = ""
+    covers_begin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SampledValue:
     """One measurand. `measurand`, `unit`, `phase`, `location` in OCPP spelling; "" = omit."""
 
@@ -115,6 +129,7 @@ class SampledValue:
     unit: str = "Wh"
     phase: str = ""
     location: str = "Outlet"
+    signed: SignedMeterValue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +149,7 @@ class Transaction:
     stored one because the register could not be read. `guard_id`, `plug_id`: the plug-in it belongs to.
     `stop_asked_at`, `stopped_by`: somebody ended it (with that token); the end value is not read yet.
     `energy_limit_wh`: the register up to which a refused card may charge; `over_energy_limit`: reached.
+    `signed_begin`, `signed_end`: the register at both ends as the meter signed it; None = unsigned.
     """
 
     id: str
@@ -158,6 +174,8 @@ class Transaction:
     stopped_by: IdToken | None = None
     energy_limit_wh: float | None = None
     over_energy_limit: bool = False
+    signed_begin: SignedMeterValue | None = None
+    signed_end: SignedMeterValue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

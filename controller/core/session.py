@@ -430,7 +430,7 @@ class EvseSession(SessionBase):
         awaited = ending is not None and ending.reading_since_s is not None
         if not awaited or fact.read != self._reads or self._contactor_closed:
             return []
-        return self._end(fact.energy_wh)
+        return self._end(fact.energy_wh, fact.signed)
 
     def _begin(self, fact: BeginRead, now: Moment) -> Commands:
         grant, plug_id = self.grant, self._plug_id
@@ -441,6 +441,9 @@ class EvseSession(SessionBase):
         self.grant = self._asked = None
         if fact.energy_wh is None:
             self.notice = "the energy meter cannot be read and its register was never known"
+            return [MarkUsed(plug_id=plug_id)]
+        if fact.unsigned:
+            self.notice = fact.unsigned
             return [MarkUsed(plug_id=plug_id)]
         reservation = self.hold.ended_by(grant.id_token, grant.group)
         self.transaction = Transaction(
@@ -458,6 +461,7 @@ class EvseSession(SessionBase):
             offline=grant.offline,
             last_seen_at=now.utc,
             last_meter_wh=fact.energy_wh,
+            signed_begin=fact.signed,
         )
         begin = BeginTransaction(
             transaction=self.transaction, charging_profile=grant.charging_profile

@@ -20,7 +20,13 @@ from controller.core.commands import (
 )
 from controller.core.facts import Moment
 from controller.core.metering import BACKWARDS_TOLERANCE_WH
-from controller.core.model import IdToken, SessionPhase, StopReason, Transaction
+from controller.core.model import (
+    IdToken,
+    SessionPhase,
+    SignedMeterValue,
+    StopReason,
+    Transaction,
+)
 from controller.core.reservation import Hold
 from controller.core.session_state import SETTLE_S, Asked, Ending, Grant, SessionRules
 
@@ -207,6 +213,7 @@ class SessionBase:
             since_s=now.mono_s,
             id_token=token,
             cable_out=cable_out,
+            read_wait_s=self.rules.end_read_wait_s,
             settled_s=now.mono_s + (0.0 if certain else SETTLE_S),
         )
         self._asked = None
@@ -229,7 +236,7 @@ class SessionBase:
             return self._end(None)
         return []
 
-    def _end(self, energy_wh: float | None) -> Commands:
+    def _end(self, energy_wh: float | None, signed: SignedMeterValue | None = None) -> Commands:
         """Close the books. None = the last good value has to do."""
         running, ending = self.transaction, self._ending
         if running is None or ending is None:
@@ -245,6 +252,7 @@ class SessionBase:
             meter_stop_wh=last if energy_wh is None else energy_wh,
             stop_reason=ending.reason,
             estimated=energy_wh is None,
+            signed_end=signed,
         )
         self.transaction, self._ending = None, None
         out: Commands = [

@@ -32,6 +32,8 @@ class SessionRules:
     mode: AuthorizationMode = AuthorizationMode.BACKEND
     free_token: IdToken | None = None
     resume_after_power_loss: bool = False
+    end_read_wait_s: float = END_READ_WAIT_S
+    """A signing meter may take longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

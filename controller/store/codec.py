@@ -15,6 +15,7 @@ from controller.core.model import (
     ReadingContext,
     Report,
     SampledValue,
+    SignedMeterValue,
     StopReason,
     Transaction,
     TransactionEnded,
@@ -113,8 +114,12 @@ def report_from_text(text: str) -> Report:
 
 
 def sample_to_json(sample: MeterSample) -> list[Any]:
-    """[at, context, [[value, measurand, unit, phase, location] …]]."""
-    values = [[v.value, v.measurand, v.unit, v.phase, v.location] for v in sample.values]
+    """[at, context, [[value, measurand, unit, phase, location] …]]; a sixth member is the signed value."""
+    values = [
+        [v.value, v.measurand, v.unit, v.phase, v.location]
+        + ([signed_to_json(v.signed)] if v.signed is not None else [])
+        for v in sample.values
+    ]
     return [sample.at.isoformat(), sample.context.value, values]
 
 
@@ -125,7 +130,14 @@ def sample_from_json(body: list[Any]) -> MeterSample:
         at=datetime.fromisoformat(at),
         context=ReadingContext(context),
         values=tuple(
-            SampledValue(value=v[0], measurand=v[1], unit=v[2], phase=v[3], location=v[4])
+            SampledValue(
+                value=v[0],
+                measurand=v[1],
+                unit=v[2],
+                phase=v[3],
+                location=v[4],
+                signed=signed_from_json(v[5]) if len(v) > 5 else None,
+            )
             for v in values
         ),
     )
@@ -157,6 +169,8 @@ def transaction_to_text(transaction: Transaction) -> str:
         "stopped_by": _token(t.stopped_by),
         "limit_wh": t.energy_limit_wh,
         "over_limit": t.over_energy_limit,
+        **({"signed_begin": signed_to_json(t.signed_begin)} if t.signed_begin else {}),
+        **({"signed_end": signed_to_json(t.signed_end)} if t.signed_end else {}),
     }
     return json.dumps(body, separators=(",", ":"))
 
@@ -190,6 +204,24 @@ def transaction_from_text(text: str) -> Transaction:
         stopped_by=_token_from(b.get("stopped_by")),
         energy_limit_wh=b.get("limit_wh"),
         over_energy_limit=b.get("over_limit", False),
+        signed_begin=signed_from_json(b.get("signed_begin")),
+        signed_end=signed_from_json(b.get("signed_end")),
+    )
+
+
+def signed_to_json(signed: SignedMeterValue) -> list[Any]:
+    """[data, encoding, signing method, public key, covers begin]."""
+    s = signed
+    return [s.data, s.encoding, s.signing_method, s.public_key, s.covers_begin]
+
+
+def signed_from_json(body: list[Any] | None) -> SignedMeterValue | None:
+    """Inverse of `signed_to_json`."""
+    if body is None:
+        return None
+    data, encoding, method, key, covers = body
+    return SignedMeterValue(
+        data=data, encoding=encoding, signing_method=method, public_key=key, covers_begin=covers
     )
 
 
