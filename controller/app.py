@@ -17,14 +17,15 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller import __version__, log
 from controller.clock import Clock, SystemClock
 from controller.core.installation import Installation
+from controller.core.security_events import SecurityEventType
 from controller.core.settings import STORED_PREFIX, Settings
 from controller.core.settings_list import settings_for
 from controller.energy.limits import Limits
@@ -32,6 +33,7 @@ from controller.energy.profiles import Profiles
 from controller.errors import ChargepostError, PermanentError
 from controller.hardware import Hardware
 from controller.ports import Backend, GuardLink, Services
+from controller.ports_security import Security
 from controller.station.guard_link import GuardSocket
 from controller.station.station import Station
 from controller.store.store import Store
@@ -192,6 +194,10 @@ def _backend(
     services: Services,
 ) -> Backend:
     """The adapter of the configured protocol; only its version is imported."""
+
+    def tell(event: SecurityEventType, tech_info: str) -> None:
+        _log.warning("security event %s: %s", event.value, tech_info)
+
     if installation.backend is None:
         from controller.ocpp.none import NullBackend
 
@@ -202,7 +208,25 @@ def _backend(
             "this version speaks ocpp1.6 only"
         )
     from controller.ocpp.v16.adapter import Adapter
+    from controller.ocpp.v16.connection import network_16
+    from controller.security.certificates import CertificateService
+    from controller.security.network_file import NetworkFile
+    from controller.security.time_floor import TimeFloor
 
+    state_dir = Path(installation.state_dir)
+    floor = TimeFloor(state_dir, clock.utc, lambda: datetime.now(UTC))
+    certificates = CertificateService(installation, settings, floor, tell)
+    network = network_16(
+        installation, settings, store=NetworkFile(state_dir), trust=certificates, tell=tell
+    )
+    tls = installation.tls
+    security = Security(
+        network=network,
+        certificates=certificates,
+        utc=floor.now,
+        expiry_check_delay_s=float(tls.get("client_expiry_check_delay", 60)),
+        expiry_check_interval_s=float(tls.get("client_expiry_check_interval", 43_200)),
+    )
     adapter = Adapter(
         installation=installation,
         settings=settings,
@@ -210,8 +234,9 @@ def _backend(
         values=store.values,
         clock=clock,
         set_utc=clock.set_utc,
+        network=network,
     )
-    adapter.bind(station.control, services)
+    adapter.bind(station.control, replace(services, security=security))
     return adapter
 
 

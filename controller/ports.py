@@ -22,6 +22,7 @@ from controller.core.model import (
 from controller.ports_charging import ChargingProfiles
 from controller.ports_lists import LocalListService, ReservationService
 from controller.ports_prices import Prices
+from controller.ports_security import Security
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,3 +273,4 @@ class Services:
     local_list: LocalListService | None = None
     reservations: ReservationService | None = None
     prices: Prices | None = None
+    security: Security | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,7 +14,7 @@ from controller.core.certificates import (
     InstalledCertificate,
     InstallResult,
 )
-from controller.core.network_profile import NetworkState
+from controller.core.network_profile import MoveWhen, NetworkState, Staged
 
 
 class Certificates(Protocol):
@@ -48,6 +48,10 @@ class Certificates(Protocol):
 
     async def has_station_certificate(self) -> bool:
         """The station can prove with a certificate who it is, now."""
+        ...
+
+    async def next_change(self) -> datetime | None:
+        """When a certificate that was signed for later becomes valid (aware UTC)."""
         ...
 
     async def renewal_due(self) -> bool:
@@ -106,3 +110,50 @@ class NetworkStore(Protocol):
     def save(self, state: NetworkState) -> None:
         """Durable when this returns: the old state or the new one, never half. Raises OSError."""
         ...
+
+
+class NetworkControl(Protocol):
+    """What a backend may change about the way to it; each change is durable when it returns. Raises OSError."""
+
+    @property
+    def state(self) -> NetworkState:
+        """Everything, secrets included."""
+        ...
+
+    def set_password(self, password: bytes) -> bool:
+        """A new key for Basic authentication; True = it is tried at `reconnect`."""
+        ...
+
+    def set_security_profile(self, number: int) -> None:
+        """A higher profile, whose preconditions were checked; tried at `reconnect`."""
+        ...
+
+    def stage(self, staged: Staged) -> None:
+        """Remember a piece of the next backend."""
+        ...
+
+    def move(self, when: MoveWhen) -> None:
+        """Move to the staged backend when its moment comes."""
+        ...
+
+    def cancel_move(self) -> None:
+        """Forget what is staged and what waits."""
+        ...
+
+    def reconnect(self) -> None:
+        """What was changed counts from the next connection on; it is made now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Security:
+    """The connection's security as a backend reaches it. Intervals in seconds.
+
+    `certificates`: None = this station keeps none.
+    """
+
+    network: NetworkControl
+    certificates: Certificates | None = None
+    utc: Callable[[], datetime]
+    expiry_check_delay_s: float = 60.0
+    expiry_check_interval_s: float = 43_200.0

@@ -25,4 +25,12 @@ def blocks(services: Services, outbox: OutboxStore) -> list[BlockMaker]:
         from controller.ocpp.v16.reservation import reservation
 
         makers.append(reservation(services.reservations))
+    if services.security is not None:
+        from controller.ocpp.v16.security_keys import security_keys
+
+        makers.append(security_keys(services.security))
+        if services.security.certificates is not None:
+            from controller.ocpp.v16.certificates import certificates
+
+            makers.append(certificates(services.security, services.security.certificates))
     return makers
