@@ -26,7 +26,8 @@ from controller.ocpp.link_problems import explain, problem
 
 log = logging.getLogger(__name__)
 
-MAX_FRAME_BYTES = 64 * 1024 * 1024
+MAX_FRAME_BYTES = 8 * 1024 * 1024
+"""what the largest backends send; more is closed with 1009 before it fills the memory (RPC-12)"""
 OPEN_TIMEOUT_S = 15.0
 CLOSE_TIMEOUT_S = 2.0
 PONG_TIMEOUT_S = 10.0

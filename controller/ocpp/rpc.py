@@ -22,6 +22,10 @@ _CALL_START = re.compile(r'\ufeff?\s*\[\s*2\s*,\s*"([^"\\]{1,36})"\s*,')
 
 MAX_ID = 36
 MAX_DESCRIPTION = 255
+MAX_DEPTH = 64
+"""no schema needs a tenth of it; what is deeper could not even be shown on the page (RPC-13)"""
+LARGE = 65_536
+"""in larger frames the depth is left to the schema check, which refuses it as well"""
 ANSWERS_KEPT = 32
 LATE_KEPT = 64
 
@@ -358,13 +362,31 @@ def parse(raw: bytes | str) -> Any:
     """Strict JSON: UTF-8 (a byte-order mark is tolerated), no NaN, no Infinity, no bottomless nesting."""
     try:
         text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
-        return json.loads(
+        frame = json.loads(
             text.removeprefix("\ufeff"),
             parse_constant=_no_constant,
             parse_float=_finite,
         )
+        if len(text) <= LARGE and text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(frame)
+        return frame
     except (ValueError, RecursionError) as error:
         raise _Unreadable(str(error)[:120]) from error
+
+
+def _check_depth(frame: Any) -> None:
+    level = [frame]
+    for _ in range(MAX_DEPTH):
+        members: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                members += item.values()
+            elif isinstance(item, list):
+                members += item
+        level = [item for item in members if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
 
 
 def dump(frame: list[Any]) -> str:

@@ -13,6 +13,10 @@ from typing import Any
 import jsonschema_rs
 
 
+LONGEST_NAME = 64
+"""longer names of actions are none, and no name of a file either"""
+
+
 class ProblemKind(StrEnum):
     """What is wrong with a payload, in words that every OCPP version can name."""
 
@@ -66,7 +70,9 @@ class Validators:
 
     def knows(self, action: str) -> bool:
         """Whether this version defines the action (names are case-sensitive)."""
-        return action.isidentifier() and self._path(action + "Response").is_file()
+        if len(action) > LONGEST_NAME or not (action.isascii() and action.isidentifier()):
+            return False
+        return self._path(action + "Response").is_file()
 
     def request(self, action: str, payload: Any) -> Problem | None:
         """The gravest problem of a request, or None."""
