@@ -272,7 +272,8 @@ class Station:
 
     def running(self, evse: int) -> Transaction | None:
         """The transaction that runs there, also while it ends."""
-        return self.actors[evse].session.transaction
+        actor = self.actors.get(evse)
+        return actor.session.transaction if actor is not None else None
 
     def _reading(self, evse: int) -> MeterReading | None:
         poller = self.actors[evse].poller if evse in self.actors else None
