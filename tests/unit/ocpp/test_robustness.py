@@ -424,5 +424,5 @@ async def test_thousands_of_mutated_frames_are_survived(talk: Talk) -> None:
     assert failed == []
     doubled = {i: n for i, n in answered.items() if n > 1 and i in frames}
     assert doubled == {}
-    assert errors > 1_000 and results > 500, "the mutations are neither too tame nor too wild"
+    assert errors > 1_000 and results > 200, "the mutations are neither too tame nor too wild"
     assert len(talk.csms.handshakes) == 1
