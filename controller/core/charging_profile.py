@@ -13,6 +13,8 @@ from enum import StrEnum
 from itertools import pairwise
 
 DAY_S = 86_400
+_IDS = 2**63
+"""What the store can keep as a number."""
 
 
 class Purpose(StrEnum):
@@ -113,6 +115,8 @@ class ProfileRules:
 def problem_of(profile: ChargingProfile, rules: ProfileRules) -> str | None:
     """Why this profile cannot be installed anywhere, in a few words; None = nothing is wrong with it."""
     schedule = profile.schedule
+    if abs(profile.id) >= _IDS:
+        return "chargingProfileId is too large"
     if not 0 <= profile.stack_level <= rules.max_stack_level:
         return f"stackLevel must be 0 to {rules.max_stack_level}"
     if schedule.rate_unit not in rules.rate_units:

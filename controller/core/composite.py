@@ -25,6 +25,8 @@ LEAST_AMPS = 6.0
 """A pilot cannot say less (IEC 61851-1 Table A.8), so less is a pause."""
 ASSUMED_PHASES = 3
 """numberPhases of a period that does not tell (1.6 §7.12)."""
+LAST_S = 253_000_000_000
+"""What changes after this (in the year 9987) never changes; times end soon after."""
 MOST_STEPS = 20_000
 """After so many looks a composite schedule ends early: the rest is for the next request."""
 
@@ -118,7 +120,9 @@ def station_limit(book: ProfileBook, site: SiteSupply, now: datetime) -> Profile
 
 def _as_limit(found: _Found) -> ProfileLimit:
     bound, until = found
-    ends = None if until is None else datetime.fromtimestamp(until, UTC)
+    ends = None
+    if until is not None and until < LAST_S:
+        ends = datetime.fromtimestamp(until, UTC)
     if bound is None or bound.source is None:
         return ProfileLimit(until=ends)
     return ProfileLimit(

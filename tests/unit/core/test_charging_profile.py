@@ -89,6 +89,11 @@ def test_what_the_limits_just_allow_is_taken() -> None:
     )
 
 
+def test_an_id_must_fit_into_the_store() -> None:
+    assert problem_of(profile(2**63 - 1), RULES) is None
+    assert "chargingProfileId" in str(problem_of(profile(2**63), RULES))
+
+
 def test_numbers_of_phases_and_units() -> None:
     period = SchedulePeriod(start_s=0, limit=6.0, number_phases=4)
     bad = profile(schedule=ChargingSchedule(rate_unit=RateUnit.AMPS, periods=(period,)))

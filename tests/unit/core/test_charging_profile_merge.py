@@ -269,3 +269,15 @@ def test_a_composite_ends_early_rather_than_being_endless() -> None:
     quiet = profile(2, purpose=Purpose.STATION_MAX, schedule=schedule((0, 0.0)))
     looked = composite(installed(book, 0, quiet), 400 * DAY)
     assert (periods(looked), looked.duration_s) == ([(0, 0.0)], MOST_STEPS * 60)
+
+
+def test_numbers_beyond_all_times_harm_nothing() -> None:
+    far = schedule((0, 8.0), (10**15, 6.0), duration_s=10**30)
+    book = installed(ProfileBook(), 0, profile(schedule=far))
+    assert evse_limit(book, site(), 1, NOW).until is None
+    assert periods(composite(book, 10**20)) == [(0, 8.0), (10**15, 6.0)]
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    book = installed(
+        ProfileBook(), 0, profile(valid_to=last, valid_from=datetime.min.replace(tzinfo=UTC))
+    )
+    assert evse_limit(book, site(), 1, NOW).until is None
