@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller import __version__, log
+from controller.app_maintenance import installer_of, maintenance_of, with_running_version
 from controller.clock import Clock, SystemClock
 from controller.core.installation import Installation
-from controller.core.security_events import SecurityEventType
 from controller.core.settings import STORED_PREFIX, Settings
 from controller.core.settings_list import settings_for
 from controller.energy.limits import Limits
@@ -40,6 +40,7 @@ from controller.store.store import Store
 from hal.errors import HalError
 
 if TYPE_CHECKING:
+    from controller.maintenance.service import MaintenanceService
     from controller.web.server import WebServer
     from hal.ports import CardReader, Meter
 
@@ -102,14 +103,18 @@ class Composition:
     settings: Settings
     station: Station
     backend: Backend
+    maintenance: MaintenanceService
 
     async def close(self) -> None:
         """Make durable what is not, and close the store."""
+        await self.maintenance.close()
         await self.store.close()
 
 
 async def compose(installation: Installation, around: Surroundings) -> Composition:
     """Every part of the station with every other; the only place that does it."""
+    installer = installer_of(installation)
+    installation = with_running_version(installation, installer)
     store = await Store.open(Path(installation.state_dir))
     changed = {
         name.removeprefix(STORED_PREFIX): text
@@ -143,16 +148,23 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
         control_socket=around.control_socket,
     )
     await station.prepare()
+    maintenance = await maintenance_of(
+        installation, settings, store, around.clock, station, installer
+    )
     prices = station.prices if station.prices.enabled else None
     services = Services(
         charging_profiles=profiles,
         local_list=station.local_list,
         reservations=station.reservations,
         prices=prices,
+        maintenance=maintenance.for_backend,
     )
     backend = _backend(installation, settings, store, around.clock, station, services)
     station.attach(backend)
-    return Composition(store=store, settings=settings, station=station, backend=backend)
+    maintenance.started(station.boot_reason(), store.database.note)
+    return Composition(
+        store=store, settings=settings, station=station, backend=backend, maintenance=maintenance
+    )
 
 
 async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
@@ -194,10 +206,6 @@ def _backend(
     services: Services,
 ) -> Backend:
     """The adapter of the configured protocol; only its version is imported."""
-
-    def tell(event: SecurityEventType, tech_info: str) -> None:
-        _log.warning("security event %s: %s", event.value, tech_info)
-
     if installation.backend is None:
         from controller.ocpp.none import NullBackend
 
@@ -213,6 +221,9 @@ def _backend(
     from controller.security.network_file import NetworkFile
     from controller.security.time_floor import TimeFloor
 
+    maintenance = services.maintenance
+    assert maintenance is not None
+    tell = maintenance.events.raise_event
     state_dir = Path(installation.state_dir)
     floor = TimeFloor(state_dir, clock.utc, lambda: datetime.now(UTC))
     certificates = CertificateService(installation, settings, floor, tell)
@@ -233,7 +244,7 @@ def _backend(
         outbox=store.outbox,
         values=store.values,
         clock=clock,
-        set_utc=clock.set_utc,
+        set_utc=lambda now: maintenance.clock_set(clock.set_utc(now)),
         network=network,
     )
     adapter.bind(station.control, replace(services, security=security))

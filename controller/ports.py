@@ -21,6 +21,7 @@ from controller.core.model import (
 )
 from controller.ports_charging import ChargingProfiles
 from controller.ports_lists import LocalListService, ReservationService
+from controller.ports_maintenance import Maintenance
 from controller.ports_prices import Prices
 from controller.ports_security import Security
 
@@ -274,3 +275,4 @@ class Services:
     reservations: ReservationService | None = None
     prices: Prices | None = None
     security: Security | None = None
+    maintenance: Maintenance | None = None

@@ -209,3 +209,5 @@ class Maintenance:
     logs: LogUploads
     firmware: FirmwareUpdates
     clock: Clock
+    clock_set: Callable[[float], None]
+    """The station's clock was corrected by so many seconds."""

@@ -13,12 +13,20 @@ from controller.core.installation import Installation
 from controller.core.settings import Access, Kind, Setting, Settings
 from controller.core.settings_core import CORE
 from controller.core.settings_lists import LISTS
+from controller.core.settings_maintenance import MAINTENANCE
 from controller.core.settings_pricing import PRICING, price_settings
 from controller.core.settings_security import SECURITY
 from controller.core.settings_signed_values import SIGNING, signing_settings
 from controller.core.settings_smart_charging import SMART_CHARGING
 
-PROFILES = ("Core", "LocalAuthListManagement", "Reservation", "RemoteTrigger", "SmartCharging")
+PROFILES = (
+    "Core",
+    "FirmwareManagement",
+    "LocalAuthListManagement",
+    "Reservation",
+    "RemoteTrigger",
+    "SmartCharging",
+)
 """Feature profiles of 1.6 that are built."""
 
 _R = Access.READ_ONLY
@@ -28,6 +36,7 @@ SETTINGS: tuple[Setting, ...] = (
     *LISTS,
     *SMART_CHARGING,
     *SECURITY,
+    *MAINTENANCE,
     *PRICING,
     *SIGNING,
     Setting(

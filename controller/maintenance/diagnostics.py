@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import shutil
-import tarfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -150,6 +149,8 @@ def _read(path: Path) -> str:
 
 
 def _pack(file: Path, texts: Mapping[str, str], secrets: Sequence[str]) -> None:
+    import tarfile
+
     with tarfile.open(file, "w:gz", compresslevel=6) as archive:
         for name, text in texts.items():
             body = blank(text, secrets).encode("utf-8", errors="replace")

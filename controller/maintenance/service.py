@@ -60,21 +60,16 @@ def installer_of(installation: Installation) -> VirtualInstaller | None:
     return VirtualInstaller(Path(installation.state_dir) / FIRMWARE_DIR)
 
 
-def security_log_of(
-    installation: Installation, settings: Settings, keeper: SecurityEventKeeper, clock: Clock
-) -> SecurityLog:
-    """The log on its own: others raise events before the rest of maintenance exists."""
-    return SecurityLog(keeper, settings, clock, has_backend=installation.backend is not None)
-
-
 class MaintenanceService:
     """`load`, then `started` and `run` once the station runs, `close` at its end."""
 
-    def __init__(
-        self, needs: Needs, security_log: SecurityLog, installer: Installer | None
-    ) -> None:
+    def __init__(self, needs: Needs, installer: Installer | None) -> None:
         installation, state_dir = needs.installation, Path(needs.installation.state_dir)
         self._state_dir = state_dir
+        has_backend = installation.backend is not None
+        security_log = SecurityLog(
+            needs.keeper, needs.settings, needs.clock, has_backend=has_backend
+        )
         self.events = security_log
         self.recent = RecentLog("station")
         self.recent.install(needs.secrets)
@@ -115,12 +110,14 @@ class MaintenanceService:
             logs=self.logs,
             firmware=self.firmware,
             clock=needs.clock,
+            clock_set=self.watch.clock_set,
         )
         needs.settings.learn("SupportedFileTransferProtocols", ",".join(protocols()))
         self._tasks: list[asyncio.Task[None]] = []
 
     async def load(self) -> None:
         """What survives a restart."""
+        await self.events.load()
         await self.firmware.load()
 
     def started(self, reason: BootReason, store_note: str) -> None:

@@ -124,6 +124,10 @@ class Recovery:
             refused=last if its_own and deauthorized else None,
         )
 
+    def started_by_update(self) -> None:
+        """The stop before this start was for new firmware."""
+        self.boot_reason = BootReason.FIRMWARE_UPDATE
+
     def done(self) -> None:
         """All EVSEs have joined; what follows has nothing to do with the last stop."""
         self._reset, self._orderly = None, False

@@ -10,6 +10,7 @@ from controller.store.local_list import LocalListTable
 from controller.store.outbox import Outbox
 from controller.store.profiles import StoredProfiles
 from controller.store.reservations import ReservationTable
+from controller.store.security_events import SecurityEventStore
 from controller.store.transactions import Transactions
 from controller.store.values import StoredValues
 
@@ -28,6 +29,7 @@ class Store:
         self.local_list = LocalListTable(database)
         self.reservations = ReservationTable(database)
         self.charging_profiles = StoredProfiles(database)
+        self.security_events = SecurityEventStore(database)
 
     @classmethod
     async def open(cls, state_dir: Path) -> Store:

@@ -33,4 +33,12 @@ def blocks(services: Services, outbox: OutboxStore) -> list[BlockMaker]:
             from controller.ocpp.v16.certificates import certificates
 
             makers.append(certificates(services.security, services.security.certificates))
+    if services.maintenance is not None:
+        from controller.ocpp.v16.firmware import firmware
+        from controller.ocpp.v16.logs import logs
+        from controller.ocpp.v16.security_events import security_events
+
+        makers.append(logs(services.maintenance))
+        makers.append(firmware(services.maintenance))
+        makers.append(security_events(services.maintenance))
     return makers
