@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from controller.core.installation import Installation
 from hal import registry
 from hal.errors import HalPermanentError, MeterSilent, ReaderSilent
-from hal.types import CardRead, MeterIdentity, MeterReading
+from hal.ports import SigningMeter
+from hal.types import CardRead, MeterIdentity, MeterReading, SignedRecord, SigningContext
 
 if TYPE_CHECKING:
     from controller.ports import Backend
@@ -33,7 +34,9 @@ class Hardware:
         self.may_open = asyncio.Event()
         """Until it is set nothing is loaded that would delay the boot message."""
         self.meters: dict[int, Meter] = {
-            evse.id: LateMeter(self, evse.meter, evse.id)
+            evse.id: (LateSigningMeter if evse.meter_signs else LateMeter)(
+                self, evse.meter, evse.id
+            )
             for evse in installation.evses
             if evse.meter is not None
         }
@@ -109,6 +112,32 @@ class LateMeter:
             except HalPermanentError as error:
                 raise MeterSilent(str(error)) from error
         return self._meter
+
+
+class LateSigningMeter(LateMeter):
+    """The same for a meter that signs."""
+
+    async def public_key(self) -> str:
+        """As the driver."""
+        return await (await self._signing()).public_key()
+
+    async def sign_begin(self, about: SigningContext) -> SignedRecord:
+        """As the driver."""
+        return await (await self._signing()).sign_begin(about)
+
+    async def sign_now(self) -> SignedRecord:
+        """As the driver."""
+        return await (await self._signing()).sign_now()
+
+    async def sign_end(self) -> SignedRecord:
+        """As the driver."""
+        return await (await self._signing()).sign_end()
+
+    async def _signing(self) -> SigningMeter:
+        meter = await self._opened()
+        if not isinstance(meter, SigningMeter):
+            raise MeterSilent(f"the driver of EVSE {self._evse}'s meter does not sign")
+        return meter
 
 
 class LateReader:

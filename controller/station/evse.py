@@ -6,8 +6,8 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from controller.clock import Clock
 from controller.core import facts
@@ -35,15 +35,18 @@ from controller.core.metering import OverCurrentWatch
 from controller.core.model import (
     EvseView,
     SessionPhase,
+    SignedMeterValue,
     StopReason,
     Transaction,
 )
 from controller.core.session import EvseSession
-from controller.core.session_state import SessionRules
+from controller.core.session_state import END_READ_WAIT_S, SessionRules
 from controller.ports import GuardLink
 from controller.station.books import Books
+from controller.station.interruptions import Interruptions
 from controller.station.metering import FAST_S, SECOND_NS, SLOW_S, MeterPoller
-from controller.station.sampling import Sampler
+from controller.station.sampling import SampleDue, Sampler
+from controller.station.signed_metering import UNSIGNED, Signer
 from controller.station.stores import StationStore
 from controller.station.surroundings import Surroundings
 from controller.station.waiting import Tasks, event_or_time, within
@@ -64,9 +67,9 @@ STORE_RETRY_S = 1.0
 class _SampleRead:
     """A poll for a sample came back."""
 
-    transaction_id: str | None
-    take: Callable[[MeterReading], None]
+    due: SampleDue
     reading: MeterReading
+    signed: SignedMeterValue | None = None
 
 
 Input = facts.Fact | _SampleRead
@@ -101,6 +104,9 @@ class EvseActor:
         self._store = store
         self._guard = guard
         self.sampler = sampler
+        self.signer: Signer | None = None
+        """None = the meter does not sign."""
+        self._interruptions = Interruptions(sampler.interruption)
         self._clock = clock
         self._around = around
         self._tasks = tasks
@@ -113,6 +119,7 @@ class EvseActor:
         self._charging = ChargingStateFilter()
         self._over_current = OverCurrentWatch()
         self._last_known_wh = last_known_wh
+        self._last_read_at: datetime | None = None
         self._alive_due_s: float | None = None
         self._published: EvseView | None = None
         self._idle = asyncio.Event()
@@ -204,6 +211,9 @@ class EvseActor:
     def meter_read(self, reading: MeterReading) -> None:
         """A believed reading: energy limit, over-current, view."""
         self._last_known_wh = reading.energy_wh
+        self._last_read_at = self._clock.utc()
+        running = None if self.session.ending else self.session.transaction
+        self._interruptions.read(running, self._last_read_at, reading)
         if self.session.transaction is not None and not self.session.ending:
             self.tell(facts.EnergyMeasured(energy_wh=reading.energy_wh))
         snapshot = self._snapshot
@@ -216,6 +226,10 @@ class EvseActor:
 
     def meter_fault(self, name: str, detail: str) -> None:
         """The meter is lost or lies."""
+        running, last = self.session.transaction, self._last_known_wh
+        if running is not None and not self.session.ending and last is not None:
+            self._interruptions.begin(running, self._last_read_at, last)
+            self._around.reports_waiting()
         self._guard.raise_fault(self.id, name, detail)
 
     def meter_fine(self, name: str) -> None:
@@ -250,14 +264,17 @@ class EvseActor:
     async def _take(self, fact: Input) -> None:
         if isinstance(fact, _SampleRead):
             running = self.session.transaction
-            if (running.id if running is not None else None) == fact.transaction_id:
+            if (running.id if running is not None else None) == fact.due.transaction_id:
                 if not self.session.ending:
-                    fact.take(fact.reading)
+                    fact.due.take(fact.reading, fact.signed)
                     self._around.reports_waiting()
             return
         if isinstance(fact, facts.GuardJoined):
             self._permits(None)  # what another guard was told does not count here
+        before = self.session.transaction
         commands = self.session.feed(fact, self._moment())
+        if isinstance(fact, facts.GuardJoined) and before is not None:
+            self._went_on(before)
         for i, command in enumerate(commands):
             if not await self._carry_out(command):
                 for late in self.session.feed(
@@ -277,6 +294,14 @@ class EvseActor:
         self._samples()
         self._pace()
         self._publish()
+
+    def _went_on(self, before: Transaction) -> None:
+        """The same transaction with another guard: there was no power in between."""
+        running = self.session.transaction
+        if running is None or self.session.ending or running.guard_id == before.guard_id:
+            return
+        last = before.last_meter_wh if before.last_meter_wh is not None else before.meter_start_wh
+        self._interruptions.begin(running, before.last_seen_at, last)
 
     def _card_result(self) -> str:
         if self.session.asking:
@@ -317,18 +342,15 @@ class EvseActor:
         running = None if self.session.ending else self.session.transaction
         for due in self.sampler.due(running, self._now_s(), self._clock.utc()):
             if self.poller is not None:
-                self._tasks.aside(self._sample(due.transaction_id, due.take), "sample")
+                self._tasks.aside(self._sample(due), "sample")
 
-    async def _sample(
-        self, transaction_id: str | None, take: Callable[[MeterReading], None]
-    ) -> None:
+    async def _sample(self, due: SampleDue) -> None:
         if self.poller is None:
             return
         reading = await within(self.poller.after(self._clock.monotonic_ns()), self._clock, 2.0)
         if reading is not None:
-            self._inputs.append(
-                _SampleRead(transaction_id=transaction_id, take=take, reading=reading)
-            )
+            signed = await self.signer.now() if due.signs and self.signer is not None else None
+            self._inputs.append(_SampleRead(due=due, reading=reading, signed=signed))
             self._wake.set()
 
     # --- commands ---------------------------------------------------------------------------------
@@ -398,6 +420,9 @@ class EvseActor:
         self.tell(facts.AuthorizationDecided(request=command.request, decision=decision))
 
     def _read_begin(self) -> None:
+        if self.signer is not None and self.signer.policy.transactions:
+            self._tasks.aside(self._read_begin_signed(self.signer), "signed begin value")
+            return
         if self.poller is None:
             self.tell(facts.BeginRead(energy_wh=self._last_known_wh or 0.0))
             return
@@ -408,6 +433,18 @@ class EvseActor:
             self._inputs.appendleft(facts.BeginRead(energy_wh=fresh.energy_wh))
             return
         self._tasks.aside(self._read_begin_slowly(self.poller), "begin value")
+
+    async def _read_begin_signed(self, signer: Signer) -> None:
+        """The contactor is open until the begin value is signed (REG-EICH-6)."""
+        grant = self.session.grant
+        signed = await signer.begin(grant.id_token if grant is not None else None)
+        reading = None
+        if self.poller is not None:
+            since_ns = self.session.contactor_opened_ns + 1
+            reading = await within(self.poller.after(since_ns), self._clock, BEGIN_WAIT_S)
+        known = reading.energy_wh if reading is not None else self._last_known_wh
+        unsigned = UNSIGNED if signed is None else ""
+        self.tell(facts.BeginRead(energy_wh=known, signed=signed, unsigned=unsigned))
 
     async def _read_begin_slowly(self, poller: MeterPoller) -> None:
         young_ns = self._clock.monotonic_ns() - int(BEGIN_AGE_S * SECOND_NS)
@@ -424,8 +461,15 @@ class EvseActor:
             self.tell(facts.EndRead(read=command.read, energy_wh=self._last_known_wh or 0.0))
             return
         refresh_ms = self.poller.latest.refresh_ms if self.poller.latest is not None else 0
-        reading = await self.poller.after(command.after_ns + refresh_ms * (SECOND_NS // 1000))
-        self.tell(facts.EndRead(read=command.read, energy_wh=reading.energy_wh))
+        reading = self.poller.after(command.after_ns + refresh_ms * (SECOND_NS // 1000))
+        running = self.session.transaction
+        if self.signer is None or running is None or running.signed_begin is None:
+            self.tell(facts.EndRead(read=command.read, energy_wh=(await reading).energy_wh))
+            return
+        last = await within(reading, self._clock, END_READ_WAIT_S)
+        signed = await self.signer.end()
+        energy_wh = last.energy_wh if last is not None else None
+        self.tell(facts.EndRead(read=command.read, energy_wh=energy_wh, signed=signed))
 
     def _moment(self) -> facts.Moment:
         return facts.Moment(self._now_s(), self._clock.utc())

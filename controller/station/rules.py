@@ -5,8 +5,9 @@ from __future__ import annotations
 from controller.core.authorization import AuthorizationMode, AuthorizationRules
 from controller.core.installation import EvseInstallation, Installation
 from controller.core.model import IdToken, IdTokenType
-from controller.core.session_state import SessionRules
+from controller.core.session_state import END_READ_WAIT_S, SessionRules
 from controller.core.settings import Settings
+from controller.station.signed_metering import END_WAIT_S
 
 
 def session_rules(
@@ -23,6 +24,7 @@ def session_rules(
         mode=AuthorizationMode(evse.authorization or charging.authorization),
         free_token=IdToken(token, IdTokenType.CENTRAL) if token else None,
         resume_after_power_loss=charging.resume_after_power_loss,
+        end_read_wait_s=END_READ_WAIT_S + (END_WAIT_S if evse.meter_signs else 0.0),
     )
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from controller.core.metering import sampled_values
+from controller.core.metering import REGISTER, sampled_values
 from controller.core.model import (
     MeterSample,
     MeterValuesTaken,
     ReadingContext,
     Report,
     SampledValue,
+    SignedMeterValue,
     Transaction,
 )
 from controller.core.settings import Settings
+from controller.station.signed_metering import SigningPolicy
 from hal.types import MeterReading
+
+Take = Callable[[MeterReading, SignedMeterValue | None], None]
 
 LATE_S = 30.0
 """A clock-aligned moment older than this (a stopped process, a stepped clock) is left out."""
@@ -24,10 +28,11 @@ LATE_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleDue:
-    """A sample to be taken now; `take` gets the reading."""
+    """A sample to be taken now; `take` gets the reading and, where `signs`, what the meter signed."""
 
     transaction_id: str | None
-    take: Callable[[MeterReading], None]
+    take: Take
+    signs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,10 @@ class Sampler:
         self._next_clock_s: float | None = None
         self._clock_interval_s = 0
         self._collected: list[MeterSample] = []
+        self.latest: Callable[[], MeterReading | None] = lambda: None
+        """The newest believed reading."""
+        self.signing: SigningPolicy | None = None
+        """None = the meter does not sign."""
 
     @property
     def due_s(self) -> float | None:
@@ -73,6 +82,46 @@ class Sampler:
         self._collected = []
         interval = self._settings.integer("MeterValueSampleInterval")
         self._next_sample_s = now_s + interval if interval > 0 else None
+        if self.signing is not None and (members := self.signing.start_members):
+            self._tell_start(transaction, self.signing, members)
+
+    def _tell_start(
+        self, transaction: Transaction, signing: SigningPolicy, members: list[str]
+    ) -> None:
+        """Right after the start report: StartTxnSampledData (SMV §3.3.4)."""
+        reading = self.latest()
+        values = self.values(members, reading) if reading is not None else ()
+        signed = transaction.signed_begin if signing.started else None
+        if signed is not None:
+            signed = replace(signed, public_key=signing.key(only_here=True))
+        register = SampledValue(value=transaction.meter_start_wh, signed=signed)
+        told = [value for value in values if value.measurand != REGISTER]
+        if REGISTER in members:
+            told.insert(0, register)
+        if told:
+            self._tell(transaction, ReadingContext.BEGIN, transaction.started_at, tuple(told))
+
+    def interruption(
+        self, running: Transaction, context: ReadingContext, at: datetime, energy_wh: float
+    ) -> None:
+        """One end of a time without meter values."""
+        self._tell(running, context, at, (SampledValue(value=energy_wh),))
+
+    def _tell(
+        self,
+        running: Transaction,
+        context: ReadingContext,
+        at: datetime,
+        values: tuple[SampledValue, ...],
+    ) -> None:
+        self._queue(
+            MeterValuesTaken(
+                evse=self._evse,
+                sample=MeterSample(at=at, context=context, values=values),
+                transaction_id=running.id,
+                offline=not self._online(),
+            )
+        )
 
     def end(
         self, transaction: Transaction, at: datetime, energy_wh: float
@@ -80,10 +129,17 @@ class Sampler:
         """What goes into the end report: begin, what was collected, end; or nothing at all."""
         collected, self._collected = self._collected, []
         self._next_sample_s = None
-        if not self._members("StopTxnSampledData") and not self._members("StopTxnAlignedData"):
+        signed = transaction.signed_begin is not None or transaction.signed_end is not None
+        wanted = self._members("StopTxnSampledData") or self._members("StopTxnAlignedData")
+        if not wanted and not signed:
             return ()
-        first = _register(ReadingContext.BEGIN, transaction.started_at, transaction.meter_start_wh)
-        last = _register(ReadingContext.END, at, energy_wh)
+        begin, last_signed = transaction.signed_begin, transaction.signed_end
+        if last_signed is not None and last_signed.covers_begin:
+            begin = None  # both values are in the one container (SMV §3.1.4)
+        first = _register(
+            ReadingContext.BEGIN, transaction.started_at, transaction.meter_start_wh, begin
+        )
+        last = _register(ReadingContext.END, at, energy_wh, last_signed)
         room = max(self._limit() - 2, 0)
         return (first, *_thinned(collected, room), last)
 
@@ -141,10 +197,10 @@ class Sampler:
         name = "MeterValuesAlignedData" if clock else "MeterValuesSampledData"
         stop_name = "StopTxnAlignedData" if clock else "StopTxnSampledData"
 
-        def take(reading: MeterReading) -> None:
+        def take(reading: MeterReading, signed: SignedMeterValue | None = None) -> None:
             values = self.values(self._members(name), reading)
             if values:
-                sample = MeterSample(at=at, context=context, values=values)
+                sample = MeterSample(at=at, context=context, values=_with_signed(values, signed))
                 self._queue(
                     MeterValuesTaken(
                         evse=self._evse,
@@ -158,7 +214,13 @@ class Sampler:
                 self._collected.append(MeterSample(at=at, context=context, values=kept))
                 self._collected = _thinned(self._collected, self._limit())
 
-        return SampleDue(transaction_id=transaction_id, take=take)
+        signs = (
+            self.signing is not None
+            and transaction_id is not None
+            and self.signing.updated(aligned=clock)
+            and REGISTER in self._members(name)
+        )
+        return SampleDue(transaction_id=transaction_id, take=take, signs=signs)
 
     def _members(self, name: str) -> list[str]:
         return self._settings.members(name)
@@ -184,5 +246,17 @@ def _thinned(samples: list[MeterSample], most: int) -> list[MeterSample]:
     return samples
 
 
-def _register(context: ReadingContext, at: datetime, energy_wh: float) -> MeterSample:
-    return MeterSample(at=at, context=context, values=(SampledValue(value=energy_wh),))
+def _register(
+    context: ReadingContext, at: datetime, energy_wh: float, signed: SignedMeterValue | None
+) -> MeterSample:
+    value = SampledValue(value=energy_wh, signed=signed)
+    return MeterSample(at=at, context=context, values=(value,))
+
+
+def _with_signed(
+    values: tuple[SampledValue, ...], signed: SignedMeterValue | None
+) -> tuple[SampledValue, ...]:
+    """The signature belongs to the register."""
+    if signed is None:
+        return values
+    return tuple(replace(v, signed=signed) if v.measurand == REGISTER else v for v in values)

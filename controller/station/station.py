@@ -58,11 +58,12 @@ from controller.station.recovery import Recovery
 from controller.station.reservations import Reservations
 from controller.station.rules import authorization_rules, session_rules
 from controller.station.sampling import Sampler, Supply
+from controller.station.signed_metering import Signer
 from controller.station.snapshot import Snapshots
 from controller.station.stores import StationStore
 from controller.station.upkeep import StationUpkeep
 from controller.station.waiting import Tasks, cancel
-from hal.ports import CardReader, Meter
+from hal.ports import CardReader, Meter, SigningMeter
 from hal.types import MeterReading
 
 _log = logging.getLogger(__name__)
@@ -412,6 +413,10 @@ class Station:
         if poller is not None:
             poller.events = actor
             poller.in_transaction = lambda: actor.session.transaction is not None
+            sampler.latest = lambda: actor.poller.trusted if actor.poller is not None else None
+        if evse.meter_signs and isinstance(meter, SigningMeter):
+            actor.signer = Signer(evse, meter, self.settings, self.clock)
+            sampler.signing = actor.signer.policy
         return actor
 
     def _queue(self, report: Report) -> None:

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from controller.core.model import Report, StopReason, Transaction, TransactionEnded
+from controller.core.model import (
+    MeterSample,
+    ReadingContext,
+    Report,
+    SampledValue,
+    StopReason,
+    Transaction,
+    TransactionEnded,
+)
 from controller.store.codec import report_from_text
 
 
@@ -42,7 +51,7 @@ def forget(numbers: list[int], open_id: str, connection: sqlite3.Connection) -> 
 
 
 def end_of(transaction: Transaction) -> TransactionEnded:
-    """The report of an end as the transaction itself tells it; its samples are gone."""
+    """The report of an end as the transaction itself tells it; of its samples only signed ones are kept."""
     return TransactionEnded(
         transaction_id=transaction.id,
         evse=transaction.evse,
@@ -52,7 +61,18 @@ def end_of(transaction: Transaction) -> TransactionEnded:
         id_token=transaction.stopped_by,
         estimated=transaction.estimated,
         offline=transaction.offline,
+        samples=tuple(_signed_samples(transaction)),
     )
+
+
+def _signed_samples(t: Transaction) -> Iterator[MeterSample]:
+    for context, at, wh, signed in (
+        (ReadingContext.BEGIN, t.started_at, t.meter_start_wh, t.signed_begin),
+        (ReadingContext.END, t.ended_at, t.meter_stop_wh, t.signed_end),
+    ):
+        if signed is not None and at is not None:
+            value = SampledValue(value=wh or 0.0, signed=signed)
+            yield MeterSample(at=at, context=context, values=(value,))
 
 
 def readable(body: str) -> Report | None:

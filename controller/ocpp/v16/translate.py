@@ -33,6 +33,7 @@ from controller.core.model import (
     TransactionEnded,
     TransactionStarted,
 )
+from controller.ocpp.v16.signed_values import signed_data
 from controller.ocpp.wire_time import format_time, parse_time
 
 Payload = dict[str, Any]
@@ -294,8 +295,13 @@ def thinned(samples: Sequence[MeterSample], most: int) -> list[MeterSample]:
 
 def meter_value(sample: MeterSample) -> Payload | None:
     """One meterValue; None when 1.6 has no word for any of its values."""
-    values = [sampled_value(value, sample.context) for value in sample.values]
-    known = [value for value in values if value is not None]
+    known: list[Payload] = []
+    for value in sample.values:
+        plain = sampled_value(value, sample.context)
+        if plain is not None:
+            known.append(plain)
+            if value.signed is not None:
+                known.append({**plain, **signed_data(value.signed)})
     if not known:
         return None
     return {"timestamp": format_time(sample.at), "sampledValue": known}
