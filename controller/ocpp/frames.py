@@ -7,7 +7,7 @@ from typing import Any
 
 FRAMES_KEPT = 200
 LARGEST_KEPT = 32_768
-SECRET_KEYS = frozenset({"authorizationkey", "basicauthpassword"})
+SECRET_KEYS = frozenset({"authorizationkey", "backendpassword", "basicauthpassword"})
 
 
 class FrameLog:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
+    InvalidMessage,
     InvalidStatus,
     InvalidURI,
     NegotiationError,
@@ -34,7 +35,7 @@ def problem(error: BaseException) -> Problem:
         return Problem.PASSWORD if error.response.status_code == 401 else Problem.HTTP
     if isinstance(error, NegotiationError):
         return Problem.SUBPROTOCOL
-    if isinstance(error, ConnectionClosed):
+    if isinstance(error, ConnectionClosed | ConnectionResetError):
         return Problem.CLOSED
     if isinstance(error, ssl.SSLCertVerificationError):
         return Problem.CERTIFICATE
@@ -79,6 +80,8 @@ def explain(error: BaseException) -> str:
         return _explain_tls(error)
     if isinstance(error, NegotiationError):
         return str(error)
+    if isinstance(error, InvalidMessage | ConnectionResetError):
+        return "the backend hung up during the handshake; with TLS it may not like the station's certificate"
     if isinstance(error, InvalidHandshake):
         return f"the backend's answer is not a WebSocket handshake: {error}"
     if isinstance(error, TimeoutError):
