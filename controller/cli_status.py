@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from controller.compiled import read_compiled, read_source
+from controller.compiled import UNIT_RUNTIME_DIR, read_compiled, read_source
 from controller.core.guard_messages import (
     ClearFault,
     Hello,
@@ -85,12 +85,19 @@ def clear(config: str, fault: str, evse: int) -> int:
 def _runtime_dir(config: str) -> Path | None:
     source = read_source(config)
     compiled = read_compiled(source.compiled) if source.table is not None else None
-    if compiled is not None:
-        return Path(compiled["runtime_dir"])
-    if source.error:
+    if compiled is None and source.error:
         print(f"{config}: {source.error}", file=sys.stderr)
         return None
-    return source.runtime_dir
+    chosen = source.runtime_dir if compiled is None else Path(compiled["runtime_dir"])
+    # The services of systemd keep their state to themselves: what they compiled cannot be read here.
+    return next((place for place in (chosen, UNIT_RUNTIME_DIR) if _has_socket(place)), chosen)
+
+
+def _has_socket(place: Path) -> bool:
+    try:
+        return (place / "guard.sock").exists() or (place / "station.sock").exists()
+    except OSError:
+        return False
 
 
 def _snapshot(runtime: Path) -> Snapshot | None:

@@ -6,6 +6,7 @@ named tuples here and in `run`: the dataclasses module alone would be a tenth of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +20,9 @@ from controller import __version__
 DEFAULT_CONFIG = "/etc/chargepost/chargepost.toml"
 DEFAULT_STATE_DIR = "/var/lib/chargepost"
 COMPILED_NAME = "installation.json"
+UNIT_RUNTIME_DIR = Path("/run/chargepost")
+"""where the two services of systemd have their sockets"""
+_IN_TMP = "/tmp/chargepost-"  # noqa: S108  sockets need a short path; made 0700
 
 _COMPILERS = (
     "controller/config.py",
@@ -86,6 +90,8 @@ def read_source(path: str | Path) -> Source:
     path = Path(os.path.abspath(path))
     try:
         text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return Source(path=path, text="", table=None, error="does not exist")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         return Source(path=path, text="", table=None, error=f"cannot be read: {reason}")
@@ -111,7 +117,17 @@ def runtime_dir(state_dir: Path) -> Path:
         if value:
             return Path(value)
     digest = hashlib.sha256(str(state_dir).encode()).hexdigest()
-    return Path(f"/tmp/chargepost-{digest[:8]}")  # noqa: S108  sockets need a short path; made 0700
+    return Path(f"{_IN_TMP}{digest[:8]}")
+
+
+def remove_own(directory: Path) -> None:
+    """At the end of `run`: its directory in /tmp goes, with the sockets in it; others stay."""
+    if not str(directory).startswith(_IN_TMP):
+        return
+    with contextlib.suppress(OSError):
+        for socket in directory.glob("*.sock"):
+            socket.unlink()
+        directory.rmdir()
 
 
 def make_private(directory: Path) -> None:

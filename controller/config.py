@@ -75,7 +75,8 @@ def check(path: str | Path) -> Verdict:
     source = read_source(path)
     if source.table is None:
         at = re.search(r"at line (\d+)", source.error)
-        where = Where(name=_shown(path), lines={(): int(at[1]) if at else 1}, table={})
+        # Line 0: the file as a whole; nobody looks for a line in a file that is not there.
+        where = Where(name=_shown(path), lines={(): int(at[1]) if at else 0}, table={})
         return Verdict(
             where=where,
             problems=(Finding(path=(), text=source.error),),

@@ -41,7 +41,7 @@ class Where:
 def render(finding: Finding, where: Where) -> str:
     """`config/x.toml:12: [evse 1] max_current = "32A": must be …; did you mean 32?`"""
     row = as_dict(finding, where)
-    text = f"{row['file']}:{row['line']}: "
+    text = f"{row['file']}:{row['line']}: " if row["line"] else f"{row['file']}: "
     if row["table"]:
         text += f"[{row['table']}] "
     if row["key"]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from controller import __version__, safe_outputs
 from controller.children import Child, ChildPlan, python_argv, wait_for_all
+from controller.compiled import remove_own
 from controller.start import WRONG, prepare
 
 GUARD_WATCHDOG_S = 1.0
@@ -61,7 +62,10 @@ def main(config: str) -> int:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        return Supervisor(compiled, plans(source.compiled, compiled)).run()
+        try:
+            return Supervisor(compiled, plans(source.compiled, compiled)).run()
+        finally:
+            remove_own(Path(compiled["runtime_dir"]))
 
 
 def plans(path: Path, installation: Mapping[str, Any]) -> dict[str, ChildPlan]:

@@ -145,6 +145,11 @@ class OverCurrentWatch:
         self._since_ns: int | None = None
         self._offered_amps = 0.0
 
+    @property
+    def due_ns(self) -> int | None:
+        """When a reading is needed to be sure; None = nothing is suspicious."""
+        return None if self._since_ns is None else self._since_ns + int(OVER_CURRENT_S * 1e9)
+
     def check(self, reading: MeterReading, offered_amps: float) -> str:
         """What was seen, or an empty text. `offered_amps` is what the pilot signals now."""
         drawn = max((a for a in reading.amps if a is not None), default=0.0)

@@ -12,7 +12,6 @@ from typing import Any
 
 import jsonschema_rs
 
-
 LONGEST_NAME = 64
 """longer names of actions are none, and no name of a file either"""
 

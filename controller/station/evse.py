@@ -221,6 +221,9 @@ class EvseActor:
             seen = self._over_current.check(reading, snapshot.offered_amps)
             if seen:
                 self._guard.raise_fault(self.id, "over_current", seen)
+            elif self._over_current.due_ns is not None and self.poller is not None:
+                # The usual pace could cost another second: the contactor opens within 8 s.
+                self.poller.poll_at(self._over_current.due_ns)
         else:
             self._over_current = OverCurrentWatch()
 

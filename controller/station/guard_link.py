@@ -39,6 +39,8 @@ _log = logging.getLogger(__name__)
 
 OFFER_EVERY_S = 1.0
 RETRY_S = 0.2
+UNLOCK_WANTED_S = 6.0
+"""so long an answer to UnlockConnector waits; later it would surprise somebody else"""
 LINE_LIMIT = 1 << 20
 
 
@@ -56,6 +58,7 @@ class GuardSocket:
         self._offers: dict[int, Offer] = {}
         self._withdrawn: dict[int, Withdraw] = {}
         self._raised: dict[tuple[int, str], RaiseFault] = {}
+        self._locks: dict[int, tuple[Lock | Unlock, int]] = {}
         self._up: asyncio.Queue[Fact | Snapshot] = asyncio.Queue()
         self._lost_ns: int | None = None
 
@@ -110,11 +113,11 @@ class GuardSocket:
 
     def lock(self, evse: int, *, keep: bool = False) -> None:
         """Lock the connector. `keep`: unplugging at the vehicle does not unlock it."""
-        self._send(Lock(evse=evse, keep=keep))
+        self._tell_lock(Lock(evse=evse, keep=keep))
 
     def unlock(self, evse: int) -> None:
         """Unlock the connector."""
-        self._send(Unlock(evse=evse))
+        self._tell_lock(Unlock(evse=evse))
 
     async def facts(self) -> AsyncIterator[Fact | Snapshot]:
         """All facts in order (also those missed while the station was down), and snapshots."""
@@ -160,6 +163,7 @@ class GuardSocket:
             self._seen_n, self._snapshot = 0, None
             self._offers.clear()
             self._withdrawn.clear()
+            self._locks.clear()
         self._welcome, self._writer = welcome, writer
         self._caught_up = False
         if self._lost_ns is not None:
@@ -171,10 +175,25 @@ class GuardSocket:
             self._send(fault)
         for withdrawn in self._withdrawn.values():
             self._send(withdrawn)
+        for message, told_ns in self._locks.values():
+            if self._still_wanted(message, told_ns):
+                self._send(message)
         for offer in self._offers.values():
             self._send(offer)
         # Facts that fell out of the ring will never come.
         self._seen_n = max(self._seen_n, welcome.first_n - 1)
+
+    def _tell_lock(self, message: Lock | Unlock) -> None:
+        self._locks[message.evse] = (message, self._clock.monotonic_ns())
+        self._send(message)
+
+    def _still_wanted(self, message: Lock | Unlock, told_ns: int) -> bool:
+        """Told while the socket was going down: a lock belongs to the offer that stands, an unlock to
+        a person who still waits for it.
+        """
+        if isinstance(message, Lock):
+            return message.evse in self._offers
+        return self._clock.monotonic_ns() - told_ns <= UNLOCK_WANTED_S * 1e9
 
     def _take(self, line: bytes) -> None:
         message = decode(line)

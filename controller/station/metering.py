@@ -95,6 +95,10 @@ class MeterPoller:
         """Start a poll now."""
         self._due(self._clock.monotonic_ns())
 
+    def poll_at(self, at_ns: int) -> None:
+        """Start a poll then at the latest."""
+        self._due(at_ns)
+
     def newest(self, max_age_s: float) -> MeterReading | None:
         """The newest believed reading unless it is older than that, or the meter is lost."""
         reading = self.latest

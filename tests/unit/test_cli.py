@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller import cli
+from controller import cli, cli_status, compiled
 
 ROOT = Path(__file__).parents[2]
 GOOD = ROOT / "config" / "examples" / "virtual.toml"
@@ -56,6 +56,44 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     assert caught.value.code == 2
 
 
+def test_check_says_that_a_file_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "/nowhere/chargepost.toml"]) == 2
+    assert capsys.readouterr().err == "/nowhere/chargepost.toml: does not exist\n"
+
+
+def test_status_finds_the_services_of_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they compiled cannot be read by everybody, and `run` has its sockets elsewhere."""
+    monkeypatch.delenv("CHARGEPOST_RUNTIME_DIR", raising=False)
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    place = tmp_path / "run"
+    place.mkdir()
+    monkeypatch.setattr(cli_status, "UNIT_RUNTIME_DIR", place)
+    config = tmp_path / "c.toml"
+    config.write_text(f'[station]\nstate_dir = "{tmp_path}/state"\n')
+    own = cli_status._runtime_dir(str(config))
+    assert own is not None and str(own).startswith("/tmp/chargepost-")
+    (place / "guard.sock").touch()
+    assert cli_status._runtime_dir(str(config)) == place
+
+
+def test_the_end_of_run_removes_its_own_directory_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "_IN_TMP", f"{tmp_path}/chargepost-")
+    for name in ("chargepost-1", "chargepost-2", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "guard.sock").touch()
+        compiled.remove_own(tmp_path / name)
+    (tmp_path / "chargepost-3").mkdir()
+    (tmp_path / "chargepost-3" / "a letter").touch()
+    for name in ("chargepost-3", "chargepost-4"):
+        compiled.remove_own(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chargepost-3", "elsewhere"]
+    assert (tmp_path / "elsewhere" / "guard.sock").exists()
+
+
 def test_check_says_good(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", str(GOOD)]) == 0
     captured = capsys.readouterr()
@@ -80,11 +118,6 @@ def test_check_names_problems_on_stderr_and_as_json(
     assert (problem["line"], problem["table"], problem["key"]) == (line, "evse 1", "max_current")
     assert problem["value"] == "32A"
     assert problem["did_you_mean"] == "32"
-
-
-def test_check_of_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["check", "/nowhere/x.toml"]) == 2
-    assert "/nowhere/x.toml:1: cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_status_without_a_station(

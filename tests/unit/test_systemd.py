@@ -92,3 +92,8 @@ def test_user_and_directories_are_understood(tool: str, file: str, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     assert "Unknown" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_unit_names_an_address_that_nobody_keeps(unit: str) -> None:
+    assert "://" not in (SYSTEMD / unit).read_text()

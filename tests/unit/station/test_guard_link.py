@@ -13,10 +13,12 @@ from controller.core.guard_messages import (
     FactKind,
     FactsSince,
     Hello,
+    Lock,
     Message,
     Offer,
     RaiseFault,
     Snapshot,
+    Unlock,
     Welcome,
     Withdraw,
     decode,
@@ -260,3 +262,54 @@ async def test_a_new_offer_ends_the_withdrawal_before_it(guard: Guard) -> None:
         await station.until(lambda: not station.link.connected)
         await station.until(lambda: guard.of(Offer), step_s=0.05)
         assert guard.of(Withdraw) == []
+
+
+async def test_a_lock_given_while_the_socket_is_down_reaches_the_same_guard(guard: Guard) -> None:
+    async with Station(guard.path) as station:
+        await station.until(lambda: station.link.connected)
+        station.link.offer(1, 7, 16.0, 1)
+        guard.hang_up()
+        await station.until(lambda: not station.link.connected)
+        station.link.lock(1, keep=True)
+        guard.got.clear()
+        await station.until(lambda: guard.of(Lock), step_s=0.3)
+        assert guard.of(Lock) == [Lock(evse=1, keep=True)]
+        # The transaction is over: nobody wants the lock any more.
+        station.link.withdraw(1, 7)
+        guard.hang_up()
+        await station.until(lambda: not station.link.connected)
+        guard.got.clear()
+        await station.until(lambda: guard.of(Withdraw), step_s=0.3)
+        assert guard.of(Lock) == []
+
+
+async def test_an_unlock_given_while_the_socket_is_down_is_told_while_somebody_waits(
+    guard: Guard,
+) -> None:
+    async with Station(guard.path) as station:
+        await station.until(lambda: station.link.connected)
+        for wait_s, told in ((0.0, [Unlock(evse=1)]), (10.0, [])):
+            guard.server.close()
+            guard.hang_up()
+            await station.until(lambda: not station.link.connected)
+            station.link.unlock(1)
+            await station.pass_time(wait_s)
+            guard.path.unlink(missing_ok=True)
+            guard.server = await asyncio.start_unix_server(guard._serve, str(guard.path))
+            guard.got.clear()
+            await station.until(lambda: guard.of(FactsSince), step_s=0.3)
+            await asyncio.sleep(0.02)
+            assert guard.of(Unlock) == told
+
+
+async def test_another_guard_gets_no_old_lock(guard: Guard) -> None:
+    async with Station(guard.path) as station:
+        await station.until(lambda: station.link.connected)
+        station.link.unlock(1)
+        guard.guard_id = "g2"
+        guard.hang_up()
+        await station.until(lambda: not station.link.connected)
+        guard.got.clear()
+        await station.until(lambda: guard.of(FactsSince), step_s=0.3)
+        await asyncio.sleep(0.02)
+        assert guard.of(Unlock) == []

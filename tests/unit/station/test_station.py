@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from controller.core.model import (
     AuthorizationStatus,
     AvailabilityStatus,
@@ -366,6 +368,19 @@ async def test_over_current_by_the_meter(tmp_path: Path) -> None:
         assert ("raise", 1, "over_current") in world.guard.sent
 
 
+@pytest.mark.parametrize("begins_s", [0.0, 0.25, 0.5, 0.99])
+async def test_over_current_opens_within_7_to_8_seconds(tmp_path: Path, begins_s: float) -> None:
+    """Above 1.1 x (offer + 0.5 A) for 7 s, whenever between two polls it began."""
+    async with World(tmp_path) as world:
+        await world.charge(30 + begins_s)
+        world.meters[1].watts = 230 * 20
+        began_ns = world.clock.now_ns
+        while ("raise", 1, "over_current") not in world.guard.sent:
+            await world.advance(0.05)
+            assert world.clock.now_ns - began_ns < 20e9
+        assert 7.0 <= (world.clock.now_ns - began_ns) / 1e9 <= 8.1
+
+
 async def test_clock_aligned_values_also_outside_a_transaction(tmp_path: Path) -> None:
     """R16-MV-2."""
     async with World(tmp_path) as world:
@@ -496,7 +511,9 @@ async def test_a_fault_that_only_a_person_clears_ends_the_transaction(tmp_path: 
         await world.advance(1)
         assert (await world.reports())[-1].reason is StopReason.EMERGENCY_STOP
         assert world.view().inoperative_by_fault
-        assert world.view().why.startswith("Not charging: the emergency stop is pressed (emergency_stop")
+        assert world.view().why.startswith(
+            "Not charging: the emergency stop is pressed (emergency_stop"
+        )
 
 
 async def test_a_lost_reader_is_told_once_and_comes_back(tmp_path: Path) -> None:
