@@ -188,7 +188,7 @@ async def test_the_host_name_may_be_left_unchecked(tmp_path: Path, once: Any) ->
 
 async def test_r16_sec_5_a_backend_with_tls_1_1_only(tmp_path: Path, once: Any) -> None:
     root = authority(key=rsa_key(0))
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context = server_context(
             server_of(root, rsa=True),
             tmp_path,
