@@ -34,6 +34,7 @@ class ViewInputs:
     has_meter: bool
     operative: bool
     grant: Grant
+    question: str = ""
     backend: str = ""
     reader_lost: bool = False
     stale: bool = False
@@ -133,6 +134,7 @@ def build_view(inputs: ViewInputs, state: ChargingState) -> EvseView:
             over_energy_limit=session.over_energy_limit,
             grant=inputs.grant,
             has_meter=inputs.has_meter,
+            question=inputs.question,
             backend=inputs.backend,
             reader_lost=inputs.reader_lost,
             free=session.rules.mode.value == "free",

@@ -14,7 +14,10 @@ from controller.core.sharing_values import Grant, LimitedBy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceInputs:
-    """Everything the sentence rests on. `backend`: "" or why the operator cannot be asked."""
+    """Everything the sentence rests on. `backend`: "" or why the operator cannot be asked.
+
+    `question`: "" or what somebody has to answer before a card counts here.
+    """
 
     phase: SessionPhase
     state: ChargingState
@@ -32,6 +35,7 @@ class SentenceInputs:
     backend: str
     reader_lost: bool
     free: bool
+    question: str = ""
     reserved_until: str = ""
 
 
@@ -59,6 +63,8 @@ def sentence(inputs: SentenceInputs) -> str:
             return "Authorized: plug in the cable."
         case SessionPhase.PREPARING if i.granted:
             return "Authorized: charging starts in a moment."
+        case SessionPhase.PREPARING if i.question:
+            return f"Not charging yet. {i.question}"
         case SessionPhase.PREPARING:
             return f"Not charging: nobody is authorized yet; show a card.{_hint(i)}{notice}"
         case _:

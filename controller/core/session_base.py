@@ -117,6 +117,15 @@ class SessionBase:
         return self._asked is not None
 
     @property
+    def promised_to(self) -> IdToken | None:
+        """Who is authorized here, or is being asked about, without a transaction yet."""
+        if self.transaction is not None:
+            return None
+        if self.grant is not None:
+            return self.grant.id_token
+        return self._asked.id_token if self._asked is not None else None
+
+    @property
     def free_to_start(self) -> bool:
         """A new grant would be taken: no transaction, nobody authorized, this plug-in not used."""
         idle = self.transaction is None and self.grant is None and not self._reading_begin

@@ -1,7 +1,7 @@
 """`station.sock`: one JSON object a line, one answer a line. Used by the CLI; mode 0600.
 
 {"do": "status"} · {"do": "clear-fault", "evse": 1, "name": "weld"} · {"do": "card", "uid": "…",
-"evses": [1]} · {"do": "list", "add": "UID", "remove": "UID"} (both optional) · {"do": "backend", "connect": true} · {"do": "undelivered"} · {"do": "send-again", "n": 1}
+"evses": [1]} · {"do": "choose", "evse": 1} · {"do": "list", "add": "UID", "remove": "UID"} (both optional) · {"do": "backend", "connect": true} · {"do": "undelivered"} · {"do": "send-again", "n": 1}
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ class ControlSocket:
                 return {"ok": True}
             case "card":
                 station.cards.present(str(request["uid"]), tuple(request.get("evses", ())))
+                return {"ok": True}
+            case "choose":
+                evse = int(request["evse"])
+                if not station.cards.answer(evse):
+                    return {"error": f"EVSE {evse} is not one of those to choose from"}
                 return {"ok": True}
             case "backend":
                 wanted = bool(request["connect"])

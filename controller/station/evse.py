@@ -145,8 +145,8 @@ class EvseActor:
         self.session.rules = rules
         self._wake.set()
 
-    def grant_changed(self) -> None:
-        """What this EVSE may offer may be different now."""
+    def look_again(self) -> None:
+        """What this EVSE may offer, or what is told about it, may be different now."""
         self._wake.set()
 
     def refuse_all(self, why: str) -> None:
@@ -194,6 +194,7 @@ class EvseActor:
                 has_meter=self.poller is not None,
                 operative=self.operative,
                 grant=self._around.grant(self.id),
+                question=self._around.question_for(self.id),
                 backend=self._around.backend_hint(),
                 reader_lost=self._around.reader_lost,
             ),

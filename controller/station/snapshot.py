@@ -76,6 +76,7 @@ class Snapshots:
             "reader": {"present": station.has_reader, "lost": station.reader_lost},
             "last_card": station.cards.last_card,
             "card": _card(station),
+            "asked": _asked(station),
             "evses": [
                 {
                     **view_to_json(station.control.view(evse)),
@@ -131,6 +132,20 @@ def _card(station: Station) -> dict[str, Any] | None:
         "uid": cards.last_card,
         "at": cards.last_at.isoformat(),
         "result": cards.last_result,
+    }
+
+
+def _asked(station: Station) -> dict[str, Any] | None:
+    """The card of which somebody must say which EVSE it is for; None = nothing is to be answered."""
+    question = station.cards.question
+    if question is None:
+        return None
+    return {
+        "uid": question.id_token.value,
+        "for": question.meaning.value,
+        "evses": list(question.evses),
+        "question": question.text,
+        "until": question.until.isoformat(),
     }
 
 

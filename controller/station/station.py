@@ -271,6 +271,10 @@ class Station:
         """The transaction about to start has this TxProfile; without smart charging it is left out."""
         return self.profiles is None or await self.profiles.begin(transaction, profile)
 
+    def question_for(self, evse: int) -> str:
+        """What somebody has to answer before a card counts here, or an empty text."""
+        return self.cards.question_for(evse)
+
     def running(self, evse: int) -> Transaction | None:
         """The transaction that runs there, also while it ends."""
         actor = self.actors.get(evse)
@@ -282,7 +286,7 @@ class Station:
 
     def _grant_changed(self, evse: int) -> None:
         if evse in self.actors:
-            self.actors[evse].grant_changed()
+            self.actors[evse].look_again()
 
     def _watch_transaction(self, view: EvseView) -> None:
         known = self._transactions.get(view.evse)

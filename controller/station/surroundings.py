@@ -51,6 +51,10 @@ class Surroundings(Protocol):
         """There is a backend that must learn about transactions."""
         ...
 
+    def question_for(self, evse: int) -> str:
+        """What somebody has to answer before a card counts here, or an empty text."""
+        ...
+
     def backend_hint(self) -> str:
         """A sentence why the operator cannot be asked, or an empty text."""
         ...
