@@ -11,6 +11,7 @@ import base64
 import contextlib
 import json
 import logging
+import ssl
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -74,13 +75,15 @@ class Csms:
         self,
         *,
         port: int = 0,
-        password: str | None = None,
+        password: str | bytes | None = None,
+        tls: ssl.SSLContext | None = None,
         subprotocols: tuple[str, ...] = ("ocpp1.6",),
         patience_s: float = 30.0,
         utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.port = port
         self.password = password
+        self.tls = tls
         self.subprotocols = subprotocols
         self.cards: dict[str, Card] = {}
         self.unknown_card = Card(status="Invalid")
@@ -92,6 +95,8 @@ class Csms:
         self.next_transaction_id = 1
         self.frames: list[tuple[str, list[Any]]] = []
         self.handshakes: list[tuple[float, str]] = []
+        self.credentials: list[bytes | None] = []
+        """user:password of each handshake, None = none were sent"""
         self.malformed: list[str] = []
         self.utc = utc
         self.rules = Rules(
@@ -118,6 +123,7 @@ class Csms:
             self._serve,
             "127.0.0.1",
             self.port,
+            ssl=self.tls,
             subprotocols=[Subprotocol(name) for name in self.subprotocols] or None,
             process_request=self._handshake,
             compression=None,
@@ -143,7 +149,14 @@ class Csms:
     @property
     def url(self) -> str:
         """What goes into `[backend] url`."""
-        return f"ws://127.0.0.1:{self.port}/ocpp"
+        return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}/ocpp"
+
+    @property
+    def client_name(self) -> str:
+        """The common name in the certificate that the station showed; "" = none."""
+        tls = self._connection and self._connection.transport.get_extra_info("ssl_object")
+        subject = (tls.getpeercert() or {}).get("subject", ()) if tls else ()
+        return str(dict(part[0] for part in subject).get("commonName", ""))
 
     @property
     def violations(self) -> list[str]:
@@ -223,10 +236,12 @@ class Csms:
         self._changed.set()
         if self.refuse_with is not None:
             return connection.respond(self.refuse_with, "refused\n")
+        given = _credentials(request)
+        self.credentials.append(given)
         if self.password is not None:
-            name = unquote(request.path.rsplit("/", 1)[-1])
-            expected = base64.b64encode(f"{name}:{self.password}".encode()).decode()
-            if request.headers.get("Authorization") != f"Basic {expected}":
+            password = self.password
+            secret = password if isinstance(password, bytes) else password.encode()
+            if given != unquote(request.path.rsplit("/", 1)[-1]).encode() + b":" + secret:
                 return connection.respond(401, "wrong password\n")
         return None
 
@@ -372,6 +387,16 @@ class Csms:
 def stamp(at: datetime) -> str:
     """As many backends write it: microseconds and Z."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _credentials(request: Request) -> bytes | None:
+    kind, _, coded = request.headers.get("Authorization", "").partition(" ")
+    if kind != "Basic":
+        return None
+    try:
+        return base64.b64decode(coded, validate=True)
+    except ValueError:
+        return None
 
 
 def _quiet() -> logging.Logger:
