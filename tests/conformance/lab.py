@@ -141,7 +141,7 @@ class Lab:
     def sentence(self, number: int = 1) -> str:
         """Why EVSE n does what it does, as the page says it."""
         snapshot = self.station.station.snapshots.snapshot()
-        return str(next(e["sentence"] for e in snapshot["evses"] if e["id"] == number))
+        return str(next(e["why"] for e in snapshot["evses"] if e["evse"] == number))
 
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""
