@@ -29,6 +29,7 @@ A map is one file. Addresses are the zero-based ones on the wire; bytes are big-
     answer = "01 04 …"
     values = { volts_l1 = 230.2 }
 
+A table [signing] makes it the map of a signing meter: see hal/signing_map.py.
 `absent` lists raw values (hexadecimal text) with which the meter says "I do not have this one".
 """
 
@@ -42,7 +43,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hal import signing_map
 from hal.errors import MeterGarbage, Misconfigured
+from hal.signing_map import SigningMap
 
 TYPES: Mapping[str, str] = {
     "uint16": ">H",
@@ -151,6 +154,7 @@ class RegisterMap:
     code: Register | None
     models: Mapping[int, str]
     frames: tuple[Frame, ...]
+    signing: SigningMap | None = None
 
     def reads(self, max_registers: int | None = None) -> tuple[Read, ...]:
         """The fewest requests for all values; none longer than meter and caller allow."""
@@ -237,6 +241,7 @@ def parse(table: Mapping[str, Any]) -> RegisterMap:
             )
             for f in table.get("frame", ())
         ),
+        signing=signing_map.parse(table["signing"]) if "signing" in table else None,
     )
     _check(made)
     return made

@@ -212,6 +212,26 @@ class _Line:
             raise MeterGarbage(f"{where} sent {len(words)} registers instead of {read.count}")
         return words
 
+    async def write(self, address: int, start: int, words: Sequence[int]) -> None:
+        """Write holding registers. Raises MeterSilent, MeterGarbage, MeterRefused."""
+        where = f"address {address} on {self._port}"
+        from pymodbus.exceptions import ModbusException
+
+        client = await self._connected()
+        self._heard = 0
+        self._settle = True
+        try:
+            answer: Any = await client.write_registers(start, list(words), device_id=address)
+        except (ModbusException, OSError) as error:
+            if self._heard:
+                raise MeterGarbage(f"damaged answer from {where} ({self._heard} bytes)") from error
+            raise MeterSilent(f"no answer from {where}") from error
+        self._settle = bool(answer.retries)
+        if answer.isError():
+            raise MeterRefused(
+                f"{where} refuses to be written at {start:#06x} (exception {answer.exception_code})"
+            )
+
     def close(self) -> None:
         """Close the port."""
         if self._client is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hal.register_map import TYPES, Register, RegisterMap
+from hal.signing_map import bytes_of, words_of
 from hal.sim.grid import Grid
 from hal.sim.meter import EnergyMeter
+from hal.sim.meter_signing import VirtualSigner
 from hal.sim.timers import Timers
 
 BACKWARDS_WH = 1000.0
@@ -38,6 +40,9 @@ class MeterFace:
         self._phases = phases
         self._lost_wh = 0.0
         self._refresh_ns = max(1, register_map.refresh_ms * 1_000_000)
+        self._signer: VirtualSigner | None = None
+        if register_map.signing is not None:
+            self._signer = VirtualSigner(evse, str(SERIAL_NUMBER + evse))
 
     def run_backwards(self, backwards: bool) -> None:
         """The register loses energy (1 kWh, or half of what is there), or has it back."""
@@ -55,7 +60,31 @@ class MeterFace:
         ):
             if register is not None:
                 shown[register.address] = encode(register, value)
-        return shown
+        return shown | self._signed(now)
+
+    def written(self, address: int, values: Sequence[int]) -> None:
+        """Somebody wrote registers: the token of a measurement, or a command to sign."""
+        at, signer = self.map.signing, self._signer
+        if at is None or signer is None:
+            return
+        if address == at.id_token:
+            signer.name(bytes_of(list(values)).rstrip(b"\0").decode("ascii", "replace"))
+        if address == at.command:
+            now = self._timers.now_ns()
+            energy_wh, _, _ = self._meter.shown(now - now % self._refresh_ns)
+            signer.command(at, values[0], max(0.0, energy_wh - self._lost_wh), now)
+
+    def _signed(self, now_ns: int) -> dict[int, list[int]]:
+        at, signer = self.map.signing, self._signer
+        if at is None or signer is None:
+            return {}
+        key = words_of(signer.public_key.encode(), at.public_key_length)
+        return {
+            at.status: [signer.status(at, now_ns)],
+            at.length: [len(signer.record)],
+            at.record: words_of(signer.record, (len(signer.record) + 1) // 2),
+            **({at.public_key: key} if at.public_key else {}),
+        }
 
     def _values(self, at_ns: int) -> Iterator[tuple[str, float]]:
         energy_wh, power_w, amps = self._meter.shown(at_ns)

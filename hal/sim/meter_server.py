@@ -16,6 +16,8 @@ from hal.sim.pty_port import PtyPort
 
 REQUEST_BYTES = 8
 PIECES_S = 0.02
+RECORD_REGISTERS = 2048
+"""Room for a signed record behind its address."""
 
 
 class MeterServer:
@@ -70,6 +72,8 @@ class MeterServer:
         set_values: list[int] | list[bool] | None,
     ) -> None:
         """Registers as of now; called by the server for each request."""
+        if set_values:
+            self._face.written(address, [int(value) for value in set_values])
         for first, words in self._face.words().items():
             at = first - start_address
             current_registers[at : at + len(words)] = words
@@ -81,6 +85,9 @@ def _ranges(face: MeterFace) -> list[SimData]:
     for register in (face.map.serial_number, face.map.code):
         if register is not None:
             spans.append((register.address, register.address + register.count))
+    if (at := face.map.signing) is not None:
+        first = min(n for n in (at.command, at.status, at.length, at.id_token, at.record) if n)
+        spans.append((first, at.record + RECORD_REGISTERS))
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:

@@ -23,7 +23,7 @@ def test_the_names_that_the_configuration_uses() -> None:
     assert (
         registry.names("contactor") == registry.names("rcd") == registry.names("lock") == ["gpio"]
     )
-    assert registry.names("meter") == ["modbus"]
+    assert registry.names("meter") == ["modbus", "modbus-signing"]
     assert registry.names("proximity") == ["adc"]
     assert registry.names("rfid") == ["pn532", "rdm6300"]
 
