@@ -24,7 +24,9 @@ from controller.core.sharing_values import (
 )
 from controller.core.turns import TURN_S, Turns
 
-TOLERANCE_AMPS = 0.5
+TOLERANCE_AMPS = 0.1
+METER_TOLERANCE_AMPS = 0.5
+"""What a vehicle that had its time to follow may still seem to draw too much."""
 CONFIRM_S = 0.05
 """What the guard tells this long after an offer was sent may still be older than the offer."""
 SETTLE_S = 1.0
@@ -49,8 +51,8 @@ BACK_AMPS = 1.0
 class _Evse:
     """What is remembered of one EVSE."""
 
-    __slots__ = ("changed_s", "claim_amps", "falling_s", "granted_amps", "lent_to_amps", "little_s",
-                 "paused_s", "superseded_amps", "superseded_s")  # fmt: skip
+    __slots__ = ("changed_s", "claim_amps", "falling_s", "first_s", "granted_amps", "lent_to_amps", "little_s",
+                 "paused_s", "superseded_amps", "superseded_s", "unsure")  # fmt: skip
 
     def __init__(self) -> None:
         self.granted_amps = 0.0
@@ -60,6 +62,9 @@ class _Evse:
         self.superseded_amps = 0.0
         self.superseded_s = float("-inf")
         self.falling_s: float | None = None
+        self.first_s: float | None = None
+        self.unsure = True
+        """What its vehicle draws at the first sight, after an offer of an earlier life, is not known."""
         self.lent_to_amps = UNLIMITED
         self.little_s: float | None = None
 
@@ -77,6 +82,10 @@ class _Evse:
         """Bring the claim up to date."""
         if seen is None:
             return
+        if self.first_s is None:
+            self.first_s = seen.at_s
+        if self.unsure:
+            self._make_sure(seen, measured, self.first_s, now_s)
         if seen.at_s > self.superseded_s + CONFIRM_S:
             self.superseded_amps = 0.0
         offers = max(
@@ -92,7 +101,9 @@ class _Evse:
         elif measured is not None:
             if measured.at_s < self.falling_s + SETTLE_S:
                 return
-            left = offers if measured.amps <= offers + TOLERANCE_AMPS else measured.amps
+            late = now_s >= self.falling_s + FOLLOW_S
+            tolerated = METER_TOLERANCE_AMPS if late else TOLERANCE_AMPS
+            left = offers if measured.amps <= offers + tolerated else measured.amps
         elif now_s >= self.falling_s + FOLLOW_S:
             left = offers
         else:
@@ -100,6 +111,15 @@ class _Evse:
         self.claim_amps = min(self.claim_amps, max(left, offers))
         if self.claim_amps <= offers:
             self.falling_s = None
+
+    def _make_sure(
+        self, seen: Seen, measured: Measured | None, first_s: float, now_s: float
+    ) -> None:
+        if not seen.contactor_closed or now_s >= first_s + FOLLOW_S:
+            self.unsure = False
+        elif measured is not None and measured.at_s >= first_s + SETTLE_S:
+            self.unsure = False
+            self.claim_amps = max(self.claim_amps, measured.amps)
 
     def watch_use(self, seen: Seen | None, measured: Measured | None, now_s: float) -> None:
         """Lend what is clearly not used for a while; give it back at once when it is asked for."""
@@ -205,7 +225,7 @@ class Sharing:
                 limit[line] - self._claims_of_others(asking, asked, line) for line in asked.lines
             )
             # What it claims itself is nobody else's: a vehicle that is drawing may go on.
-            amps = min(target, max(floor_tenths(free), evse.claim_amps))
+            amps = min(target, max(floor_tenths(max(free, 0.0)), evse.claim_amps))
             off = evse.granted_amps < MIN_AMPS
             if off and (amps < asked.least_amps or now_s - evse.paused_s < REST_S):
                 continue
@@ -216,11 +236,8 @@ class Sharing:
             evse.grant(amps, now_s)
 
     def _claims_of_others(self, asking: Sequence[Asking], me: Asking, line: int) -> float:
-        return sum(
-            self._evses[other.evse].claim_amps
-            for other in asking
-            if other.evse != me.evse and line in other.lines
-        )
+        others = [self._evses[o.evse] for o in asking if o.evse != me.evse and line in o.lines]
+        return sum(UNLIMITED if evse.unsure else evse.claim_amps for evse in others)
 
     def _told(
         self, asked: Asking, targets: Mapping[int, float], limit: Phases, site: Phases

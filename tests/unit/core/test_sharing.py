@@ -264,6 +264,27 @@ def test_a_new_station_goes_on_with_what_the_guard_holds_and_counts_it() -> None
     assert grants[1].amps == 0.0
 
 
+def test_a_new_station_gives_nobody_more_before_it_knows_what_is_drawn() -> None:
+    """An offer of the earlier life has just run out: the vehicle is still on its way down."""
+    sharing = Sharing()
+    limit = (16.0, 16.0, 16.0)
+
+    def step(now_s: float, drawn: float | None) -> float:
+        held = Seen(at_s=now_s, offered_amps=6.0, permitted_amps=6.0, contactor_closed=True)
+        measured = None if drawn is None else Measured(at_s=now_s, amps=drawn)
+        asked = [
+            Asking(evse=1, max_amps=16.0, wants=True, seen=Seen(at_s=now_s)),
+            Asking(evse=2, max_amps=6.0, wants=True, seen=held, measured=measured),
+        ]
+        return sharing.step(asked, now_s, site=limit)[1].amps
+
+    assert step(10.0, None) == 0.0
+    assert step(10.5, 16.0) == 0.0, "a poll that is too young says nothing"
+    assert step(11.5, 16.0) == 0.0
+    assert step(12.5, 16.0) == 0.0
+    assert step(14.5, 6.0) == 10.0
+
+
 def test_an_unknown_evse_gives_nobody_more() -> None:
     asked = [Asking(evse=1, max_amps=16.0, wants=True, seen=Seen(at_s=10.0)),
              Asking(evse=2, max_amps=16.0)]  # fmt: skip
