@@ -303,9 +303,7 @@ def _check_evse(config: ConfigFile, index: int, evse: EvseTable, checked: Checke
     if config.site.phases == 1 and evse.phases == 3:
         text = "the supply has one phase: [site] phases = 1"
         checked.problems.append(Finding(path=(*path, "phases"), value=3, text=text))
-    if (evse.authorization or authorization(config)) == "free":
-        text = "charging is free for everybody who plugs in"
-        checked.warnings.append(Finding(path=path, text=text))
+    _check_access(config, path, evse, checked)
     if checked.tables.get((*path, "meter")) is None:
         text = "there is none: energy is unknown and cannot be billed"
         checked.warnings.append(Finding(path=(*path, "meter"), text=text))
@@ -341,6 +339,26 @@ def meter_signs(table: Mapping[str, Any] | None) -> bool:
     return getattr(registration.driver_class, "signs", False) is True
 
 
+def _check_access(config: ConfigFile, path: Path, evse: EvseTable, checked: Checked) -> None:
+    """Who may charge at this EVSE, and whether anybody can say who he is."""
+    mode = evse.authorization or authorization(config)
+    if mode == "free":
+        text = "charging is free for everybody who plugs in"
+        checked.warnings.append(Finding(path=path, text=text))
+        if config.backend is not None and evse.free_id_tag is None:
+            text = "is missing: the backend is told about free charges with an empty idTag"
+            checked.warnings.append(Finding(path=(*path, "free_id_tag"), text=text))
+        return
+    if evse.free_id_tag is not None:
+        text = f'is not used: it is for free charging, and authorization is "{mode}" here'
+        checked.warnings.append(
+            Finding(path=(*path, "free_id_tag"), value=evse.free_id_tag, text=text)
+        )
+    if mode == "local" and (config.rfid is None or config.rfid.get("driver") == "none"):
+        text = "there is no [rfid], so nobody can show a card of the local list"
+        checked.warnings.append(Finding(path=(*path, "authorization"), value="local", text=text))
+
+
 def _check_charging(config: ConfigFile, checked: Checked) -> None:
     charging = config.charging
     if charging.authorization == "backend" and config.backend is None:
@@ -354,16 +372,12 @@ def _check_charging(config: ConfigFile, checked: Checked) -> None:
             Finding(path=("charging", "failsafe_amps"), value=charging.failsafe_amps, text=text)
         )
     limit = config.site.max_current
-    if limit is not None:
-        together = sum(min(charging.failsafe_amps, evse.max_current) for evse in config.evse)
-        if together > limit:
-            text = (
-                f"all EVSEs together would draw {together:g} A in the hold offer, "
-                f"more than [site] max_current = {limit:g}"
-            )
-            checked.problems.append(
-                Finding(path=("charging", "failsafe_amps"), value=charging.failsafe_amps, text=text)
-            )
+    if limit is not None and limit < 6 * len(config.evse):
+        text = (
+            f"is enough for {limit // 6:g} of {len(config.evse)} vehicles at a time "
+            "(6 A is the least a vehicle can be offered): they take turns"
+        )
+        checked.warnings.append(Finding(path=("site", "max_current"), value=limit, text=text))
 
 
 def drives_contactor(table: Mapping[str, Any]) -> bool:

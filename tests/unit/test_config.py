@@ -185,10 +185,6 @@ def test_who_may_charge_follows_from_the_rest(tmp_path: Path, extra: str, expect
             'pilot = "sim"\ncontactor = "sim"\n',
             "one phase",
         ),
-        (
-            MINIMAL + '[site]\nmax_current = 10\n[[evse]]\npilot = "sim"\ncontactor = "sim"\n',
-            "more than [site] max_current = 10",
-        ),
         ("[station]\nid = \n", "is not valid TOML"),
         ("", "evse: is required"),
         ("[[evse]]\npilot = 7\ncontactor = []\n", "a table"),
@@ -235,6 +231,33 @@ def test_custom_names_and_open_links_are_warned_about(tmp_path: Path) -> None:
     assert "unencrypted" in found
     assert "[web]" not in found
     assert "no login" in warnings(tmp_path, MINIMAL + '[web]\nlisten = "0.0.0.0:8080"\n')
+
+
+def test_several_vehicles_on_too_little_supply_take_turns(tmp_path: Path) -> None:
+    """DESIGN §1.7: no contradiction, but worth a word."""
+    second = '[[evse]]\npilot = "sim"\ncontactor = "sim"\n'
+    found = warnings(tmp_path, MINIMAL + "[site]\nmax_current = 10\n" + second)
+    assert "is enough for 1 of 2 vehicles at a time" in found
+    assert "turns" not in warnings(tmp_path, MINIMAL + "[site]\nmax_current = 12\n" + second)
+
+
+def test_free_charging_per_evse_is_checked(tmp_path: Path) -> None:
+    backend = '[backend]\nurl = "ws://127.0.0.1:1"\n'
+    second = '[[evse]]\npilot = "sim"\ncontactor = "sim"\n'
+    free = second + 'authorization = "free"\n'
+    loaded = config.load(write(tmp_path, MINIMAL + free + 'free_id_tag = "GUEST"\n' + backend))
+    assert [evse.authorization for evse in loaded.evses] == [None, "free"]
+    assert [evse.free_id_tag for evse in loaded.evses] == ["", "GUEST"]
+    assert "empty idTag" in warnings(tmp_path, MINIMAL + free + backend)
+    assert "empty idTag" not in warnings(tmp_path, MINIMAL + free)
+    unused = second + 'free_id_tag = "GUEST"\n'
+    found = warnings(tmp_path, MINIMAL + unused + backend)
+    assert "free_id_tag" in found
+    assert 'authorization is "backend" here' in found
+    local = second + 'authorization = "local"\n'
+    assert "nobody can show a card" in warnings(tmp_path, MINIMAL + local)
+    reader = '[rfid]\ndriver = "sim"\n'
+    assert "nobody can show a card" not in warnings(tmp_path, MINIMAL + local + reader)
 
 
 def test_a_password_never_stands_in_a_report(tmp_path: Path) -> None:
