@@ -230,7 +230,9 @@ class Sharing:
             if off and (amps < asked.least_amps or now_s - evse.paused_s < REST_S):
                 continue
             soon = now_s - evse.changed_s < RAISE_EVERY_S
-            crumb = amps - evse.granted_amps < STEP_AMPS and amps < asked.most_amps
+            # All there is for one vehicle is never a crumb: a profile is followed to the tenth.
+            most = min(asked.most_amps, *(limit[line] for line in asked.lines))
+            crumb = amps - evse.granted_amps < STEP_AMPS and amps < floor_tenths(most)
             if not off and (soon or crumb):
                 continue
             evse.grant(amps, now_s)

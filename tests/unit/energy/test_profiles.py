@@ -263,6 +263,17 @@ async def test_r16_sc_3_the_station_profile_is_for_all_together(tmp_path: Path) 
         assert "whole station" in world.view(1).why
 
 
+@pytest.mark.parametrize("purpose", [Purpose.TX, Purpose.STATION_MAX])
+async def test_small_steps_are_followed_to_the_tenth(tmp_path: Path, purpose: Purpose) -> None:
+    async with World(tmp_path) as world:
+        await world.charge(30)
+        for amps in (10.0, 10.3, 10.4, 9.9, 10.1, 15.8, 15.9):
+            given = profile(purpose=purpose, schedule=schedule((0, amps)))
+            await install(world, 0 if purpose is Purpose.STATION_MAX else 1, given)
+            await world.advance(7)
+            assert offered(world) == amps
+
+
 async def test_next_change_and_listeners(tmp_path: Path) -> None:
     """Nobody is woken while nothing runs; then exactly when a limit changes."""
     async with World(tmp_path) as world:
