@@ -322,6 +322,8 @@ class Csms:
                 "currentTime": stamp(self.utc()),
                 "interval": self.interval_s,
             }
+        if action == "SignCertificate":
+            return {"status": "Accepted"}
         if action == "Heartbeat":
             return {"currentTime": stamp(self.utc())}
         if action == "Authorize":

@@ -154,6 +154,8 @@ class CertificateService:
                 present = self._successor(new, present)
         except x509.Invalid as error:
             log.warning("a %s was not installed: %s", use.value, error)
+            if use is CertificateUse.CSMS_ROOT:
+                self._later(_Event.INVALID_CSMS_CERTIFICATE, f"not installed: {error}")
             return InstallResult.REJECTED
         try:
             self._write(use, [root, *present])

@@ -163,7 +163,11 @@ class OwnCertificates:
                         not_after=leaf.not_valid_after_utc,
                     )
                 )
-        self._pairs.sort(key=lambda pair: pair.not_before, reverse=True)
+        # Of two that began at the same time the one that was written later is the newer.
+        self._pairs.sort(
+            key=lambda pair: (pair.not_before, pair.certificate_file.stat().st_mtime_ns),
+            reverse=True,
+        )
         self._waiting = [file for file in halves.values() if file not in used]
 
 

@@ -70,6 +70,7 @@ def issue(
     hosts: tuple[str, ...] = (),
     begins: timedelta = timedelta(days=-1),
     lasts: timedelta = timedelta(days=400),
+    now: datetime = NOW,
     organization: str = "Operator",
     digest: Any = None,
     basic: bool = True,
@@ -82,7 +83,7 @@ def issue(
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
         ]
     )
-    begin = NOW + begins
+    begin = now + begins
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
