@@ -40,7 +40,7 @@ class SecurityEventQueue(Protocol):
         """The oldest event that was not told; None also while telling is switched off."""
         ...
 
-    async def told(self, n: int) -> None:
+    def told(self, n: int) -> None:
         """The backend knows it."""
         ...
 
@@ -60,11 +60,11 @@ class SecurityEventKeeper(Protocol):
         """Keep events; True = the backend must be told. Durable when this returns."""
         ...
 
-    async def waiting(self) -> SecurityEvent | None:
-        """The oldest event that the backend must still be told."""
+    async def waiting(self, limit: int) -> list[SecurityEvent]:
+        """The oldest events that the backend must still be told."""
         ...
 
-    async def told(self, n: int) -> None:
+    def told(self, n: int) -> Awaitable[object]:
         """The backend knows this one."""
         ...
 

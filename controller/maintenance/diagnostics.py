@@ -25,7 +25,7 @@ from controller.maintenance.security_log import SecurityLog
 JOURNAL_LINES = 20_000
 JOURNAL_BYTES = 8_000_000
 JOURNAL_S = 20.0
-_SECRET_NAMES = ("password", "secret", "authorizationkey", "private_key", "passphrase", "token")
+_SECRET_NAMES = ("password", "secret", "authorizationkey", "private_key", "passphrase")
 
 
 class Diagnostics:
@@ -56,7 +56,7 @@ class Diagnostics:
         events = await self._security_log.entries(oldest, latest)
         texts = {
             "about.json": _json(self._about(oldest, latest)),
-            "snapshot.json": _json(self._snapshot()),
+            "snapshot.json": _json(without_secrets(self._snapshot())),
             "installation.json": _json(without_secrets(self._installation.to_dict())),
             "settings.json": _json(self._visible_settings()),
             "undelivered.json": _json(undelivered),
@@ -153,10 +153,18 @@ def _pack(file: Path, texts: Mapping[str, str], secrets: Sequence[str]) -> None:
 
     with tarfile.open(file, "w:gz", compresslevel=6) as archive:
         for name, text in texts.items():
-            body = blank(text, secrets).encode("utf-8", errors="replace")
+            body = _clean(name, text, secrets).encode("utf-8", errors="replace")
             member = tarfile.TarInfo(f"diagnostics/{name}")
             member.size, member.mtime, member.mode = len(body), int(time.time()), 0o600
             archive.addfile(member, io.BytesIO(body))
+
+
+def _clean(name: str, text: str, secrets: Sequence[str]) -> str:
+    if not name.endswith(".json"):
+        return blank(text, secrets)
+    for secret in secrets:  # the rest was blanked by its name, member by member
+        text = text.replace(secret, BLANK)
+    return text
 
 
 async def _journal(oldest: datetime | None, latest: datetime | None) -> str:

@@ -39,6 +39,7 @@ LOOK_S = 30.0
 """The clock may be set while a time is waited for."""
 TOLD_S = 20.0
 """How long a restart waits until the backend knows of it."""
+EVENT_WAIT_S = 2.0
 HOLD = "the firmware is about to be updated"
 
 
@@ -181,7 +182,7 @@ class FirmwareService:
         except Exception:
             log.exception("the firmware update failed")
             if self._update is not None:
-                await self._become(course.failed(self._update, FirmwareStatus.INSTALLATION_FAILED))
+                await self._fail(FirmwareStatus.INSTALLATION_FAILED)
 
     async def _step(self, update: Update) -> None:
         now = self._clock.utc()
@@ -206,7 +207,7 @@ class FirmwareService:
             case Phase.VERIFY:
                 await self._verify(update)
             case Phase.INSTALL:
-                await self._install(update)
+                await self._install()
             case Phase.RESTART:
                 await self._restart()
 
@@ -222,53 +223,65 @@ class FirmwareService:
             )
         except TransferFailed as error:
             log.error("the firmware was not downloaded: %s", error)
-            await self._become(course.failed(update, FirmwareStatus.DOWNLOAD_FAILED))
+            await self._fail(FirmwareStatus.DOWNLOAD_FAILED)
             return
-        await self._become(course.downloaded(update, self._clock.utc()))
+        await self._become(course.downloaded(self._current, self._clock.utc()))
 
     async def _verify(self, update: Update) -> None:
         request = update.request
         why = await self._signatures.file(self._image, request.signature, request.certificate)
         if why:
             log.error("the firmware is not installed: %s", why)
+            await self._fail(FirmwareStatus.INVALID_SIGNATURE)
+            await self._all_told(EVENT_WAIT_S)  # the status first, if that is possible now
             self._events.raise_event(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
-            await self._become(course.failed(update, FirmwareStatus.INVALID_SIGNATURE))
             return
-        await self._become(course.verified(update, self._clock.utc()))
+        await self._become(course.verified(self._current, self._clock.utc()))
 
-    async def _install(self, update: Update) -> None:
+    async def _install(self) -> None:
         if self._installer is None:
-            await self._become(course.failed(update, FirmwareStatus.INSTALLATION_FAILED))
+            await self._fail(FirmwareStatus.INSTALLATION_FAILED)
             return
         try:
             await self._installer.check(self._image)
         except InstallRefused as error:
             log.error("the firmware is not installed: %s", error)
-            await self._become(course.failed(update, FirmwareStatus.INSTALL_VERIFICATION_FAILED))
+            await self._fail(FirmwareStatus.INSTALL_VERIFICATION_FAILED)
             return
         try:
             version = await self._installer.stage(self._image)
         except InstallRefused as error:
             log.error("the firmware could not be installed: %s", error)
-            await self._become(course.failed(update, FirmwareStatus.INSTALLATION_FAILED))
+            await self._fail(FirmwareStatus.INSTALLATION_FAILED)
             return
-        await self._become(course.staged(update, version))
+        await self._become(course.staged(self._current, version))
 
     async def _restart(self) -> None:
-        deadline = asyncio.ensure_future(self._clock.sleep(TOLD_S))
+        await self._all_told(TOLD_S)
+        await self._store(self._current)
+        log.warning("restarting with new firmware")
+        self._upkeep.restart()
+        await asyncio.Event().wait()
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    @property
+    def _current(self) -> Update:
+        """With what the backend was told meanwhile."""
+        assert self._update is not None
+        return self._update
+
+    async def _fail(self, status: FirmwareStatus) -> None:
+        await self._become(course.failed(self._current, status))
+
+    async def _all_told(self, within_s: float) -> None:
+        deadline = asyncio.ensure_future(self._clock.sleep(within_s))
         while self.untold() is not None and not deadline.done():
             self._changed.clear()
             changed = asyncio.ensure_future(self._changed.wait())
             await asyncio.wait((deadline, changed), return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
         deadline.cancel()
-        if self._update is not None:
-            await self._store(self._update)
-        log.warning("restarting with new firmware")
-        self._upkeep.restart()
-        await asyncio.Event().wait()
-
-    # --- inside -----------------------------------------------------------------------------------
 
     async def _become(self, update: Update) -> None:
         self._update = update

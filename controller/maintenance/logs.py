@@ -123,6 +123,7 @@ class LogService:
         upload.tell(status, request.request_id)
 
     async def _write(self, file: Path, request: LogRequest) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         if request.kind is LogKind.DIAGNOSTICS:
             await self._diagnostics.write(file, request.oldest, request.latest)
             return

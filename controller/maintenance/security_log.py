@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from controller.clock import Clock
 from controller.core.security_events import (
@@ -24,12 +25,13 @@ SAVE_S = 60.0
 """Events that nobody waits for are written together, this often: the SD card lives longer."""
 UNSAVED = 500
 """Events kept in memory while they cannot be written."""
+AHEAD = 50
+"""Events that wait for the backend and are kept in memory as well."""
 THROTTLE_S = 60.0
 """The same nuisance is noted once in this time, with the number of times."""
 _NUISANCES = frozenset(
     {SecurityEventType.INVALID_MESSAGES, SecurityEventType.ATTEMPTED_REPLAY_ATTACKS}
 )
-NOT_BEFORE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class SecurityLog:
@@ -43,6 +45,9 @@ class SecurityLog:
         self._clock = clock
         self._has_backend = has_backend
         self._next_n = 1
+        self._waiting: deque[SecurityEvent] = deque()
+        self._more_wait = False
+        self._left_out = False
         self._unsaved: dict[int, tuple[SecurityEvent, bool]] = {}
         self._news: list[Callable[[], None]] = []
         self._quiet_until_s: dict[SecurityEventType, float] = {}
@@ -51,6 +56,7 @@ class SecurityLog:
     async def load(self) -> None:
         """Go on counting where the last run ended; before any `raise_event`."""
         self._next_n = await self._keeper.last_n() + 1
+        await self._read_ahead()
 
     # --- SecurityEvents ---------------------------------------------------------------------------
 
@@ -77,7 +83,13 @@ class SecurityLog:
         while len(self._unsaved) > UNSAVED:
             self._unsaved.pop(next(iter(self._unsaved)))
         if waits:
+            self._more_wait = self._more_wait or len(self._waiting) >= AHEAD
+            if not self._more_wait:
+                self._waiting.append(event)
+            self._left_out = self._left_out or self._more_wait
             self._save()
+            for news in self._news:
+                news()
 
     # --- SecurityEventQueue -----------------------------------------------------------------------
 
@@ -85,11 +97,15 @@ class SecurityLog:
         """The oldest event that was not told; None also while telling is switched off."""
         if self._settings.boolean("DisableSecurityEventNotifications"):
             return None
-        return await self._keeper.waiting()
+        if not self._waiting and self._more_wait:
+            await self._read_ahead()
+        return self._waiting[0] if self._waiting else None
 
-    async def told(self, n: int) -> None:
-        """The backend knows it."""
-        await self._keeper.told(n)
+    def told(self, n: int) -> None:
+        """The backend knows it. What is told and then forgotten by a power cut is told twice."""
+        if self._waiting and self._waiting[0].n == n:
+            self._waiting.popleft()
+        asyncio.ensure_future(self._keeper.told(n)).add_done_callback(_failed)
 
     def on_news(self, news: Callable[[], None]) -> None:
         """Call `news` whenever an event waits that did not wait before."""
@@ -121,6 +137,12 @@ class SecurityLog:
             await self._clock.sleep(SAVE_S)
             self._save()
 
+    async def _read_ahead(self) -> None:
+        self._left_out = False
+        ahead = await self._keeper.waiting(AHEAD)
+        self._waiting.extend(ahead)
+        self._more_wait = len(ahead) == AHEAD or self._left_out
+
     def _save(self) -> asyncio.Future[None] | None:
         if not self._unsaved:
             return None
@@ -136,9 +158,11 @@ class SecurityLog:
                 return
             for event, _ in events:
                 self._unsaved.pop(event.n, None)
-            if any(waits for _, waits in events):
-                for news in self._news:
-                    news()
 
         written.add_done_callback(done)
         return written
+
+
+def _failed(future: asyncio.Future[object]) -> None:
+    if not future.cancelled() and future.exception() is not None:
+        log.error("a security event will be told again: %s", future.exception())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from controller.core.model import EvseView, SessionPhase
 
 if TYPE_CHECKING:
+    from controller.station.evse import EvseActor
     from controller.station.station import Station
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class StationUpkeep:
     @property
     def busy(self) -> bool:
         """Somebody charges or is about to."""
-        return any(actor.session.phase in _BUSY for actor in self._station.actors.values())
+        return any(_busy(actor) for actor in self._station.actors.values())
 
     def hold(self, why: str) -> None:
         """No new transactions, until `release`."""
@@ -38,7 +39,7 @@ class StationUpkeep:
             _log.warning("no new transactions: %s", why)
         self._held = True
         for actor in self._station.actors.values():
-            if actor.session.phase not in _BUSY:
+            if not _busy(actor):
                 actor.hold(True)
 
     def release(self) -> None:
@@ -61,9 +62,15 @@ class StationUpkeep:
 
     def view_changed(self, view: EvseView) -> None:
         """An EVSE may have got free."""
-        if self._held and view.phase not in _BUSY:
-            self._station.actors[view.evse].hold(True)
+        actor = self._station.actors[view.evse]
+        if self._held and not _busy(actor):
+            actor.hold(True)
         for watcher in self._watchers:
             watcher(view)
         for changed in self._listeners:
             changed()
+
+
+def _busy(actor: EvseActor) -> bool:
+    # A transaction that ends is not over before its end value is stored.
+    return actor.session.phase in _BUSY or actor.session.transaction is not None

@@ -51,22 +51,21 @@ class SecurityEventStore:
 
         return self._database.write(write)
 
-    async def waiting(self) -> SecurityEvent | None:
-        """The oldest event that the backend must still be told."""
+    async def waiting(self, limit: int) -> list[SecurityEvent]:
+        """The oldest events that the backend must still be told."""
 
-        def read(connection: sqlite3.Connection) -> Row | None:
-            row: Row | None = connection.execute(
+        def read(connection: sqlite3.Connection) -> list[Row]:
+            return connection.execute(
                 "SELECT n, at, type, tech_info FROM security_events WHERE waits = 1 "
-                "ORDER BY n LIMIT 1"
-            ).fetchone()
-            return row
+                "ORDER BY n LIMIT ?",
+                (limit,),
+            ).fetchall()
 
-        row = await self._database.write(read)
-        return None if row is None else _event(row)
+        return [_event(row) for row in await self._database.write(read)]
 
-    async def told(self, n: int) -> None:
+    def told(self, n: int) -> Awaitable[object]:
         """The backend knows this one."""
-        await self._database.write(
+        return self._database.write(
             lambda c: c.execute("UPDATE security_events SET waits = 0 WHERE n = ?", (n,))
         )
 

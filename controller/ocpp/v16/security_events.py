@@ -67,7 +67,7 @@ class _Teller:
                 if event is None:
                     return
                 if await self._tell(event):
-                    await self._queue.told(event.n)
+                    self._queue.told(event.n)
         finally:
             self._busy = False
 
