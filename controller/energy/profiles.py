@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.clock import Clock
 from controller.core.charging_profile import (
@@ -55,6 +55,7 @@ class Profiles:
         self._changing = asyncio.Lock()
         self._woken = asyncio.Event()
         self._ended = False
+        self._epochs: dict[str, float | None] = {}
 
     # --- TransactionProfiles ----------------------------------------------------------------------
 
@@ -62,6 +63,7 @@ class Profiles:
         """Read them; those of transactions that ended meanwhile go."""
         self._running = running
         self._book = ProfileBook(tuple(await self._store.load()))
+        self._epochs = {i: None for evse in self.evses() if (i := self.transaction(evse))}
         await self._forget_ended()
 
     def limit(self, evse: int) -> ProfileLimit:
@@ -202,7 +204,9 @@ class Profiles:
     async def _forget_ended(self) -> None:
         async with self._changing:
             running = (self._running(evse.id) for evse in self._installation.evses)
-            change = self._book.keep_transactions(r.id for r in running if r is not None)
+            ids = {transaction.id for transaction in running if transaction is not None}
+            self._epochs = {i: epoch for i, epoch in self._epochs.items() if i in ids}
+            change = self._book.keep_transactions(ids)
             try:
                 await self._adopt(change)
             except Exception as error:  # noqa: BLE001 - without its transaction a TxProfile limits nothing
@@ -233,9 +237,16 @@ class Profiles:
                 max_amps=evse.max_amps,
                 phases=evse.phases,
                 transaction_id=running.id if running is not None else None,
-                started_at=running.started_at if running is not None else None,
+                started_at=self._started_at(running) if running is not None else None,
             )
         return SiteSupply(evses=evses, voltage_v=site.voltage_v, max_amps=site.max_amps)
+
+    def _started_at(self, running: Transaction) -> datetime:
+        """In today's UTC: a clock that was set since then moves the start of a Relative profile along."""
+        epoch = self._clock.utc().timestamp() - self._clock.monotonic_ns() / 1e9
+        first = self._epochs.setdefault(running.id, epoch)
+        step_s = 0 if first is None else round(epoch - first)
+        return running.started_at + timedelta(seconds=step_s if abs(step_s) > 1 else 0)
 
     def _rules(self) -> ProfileRules:
         settings = self._settings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.core.faults import clears, kind_of
 from controller.core.model import EvseView, Transaction
+from controller.core.sharing_values import LimitedBy
 
 if TYPE_CHECKING:
     from controller.station.station import Station
@@ -82,6 +83,7 @@ class Snapshots:
                     **view_to_json(station.control.view(evse)),
                     "transaction": _transaction(actor.session.transaction),
                     "price": station.prices.view(evse),
+                    "limit": _limit(station, evse),
                 }
                 for evse, actor in station.actors.items()
             ],
@@ -109,6 +111,24 @@ def view_to_json(view: EvseView) -> dict[str, Any]:
         }
         for fault in view.faults
     ]
+    return body
+
+
+def _limit(station: Station, evse: int) -> dict[str, Any] | None:
+    """What may be offered there and what decides it; None = no transaction."""
+    if station.running(evse) is None:
+        return None
+    grant = station.grant(evse)
+    body: dict[str, Any] = {"amps": grant.amps, "by": grant.by.value}
+    if station.profiles is not None and grant.by in (LimitedBy.PROFILE, LimitedBy.STATION_PROFILE):
+        own = grant.by is LimitedBy.PROFILE
+        found = station.profiles.limit(evse) if own else station.profiles.station_limit()
+        body["profile"] = {
+            "id": found.profile_id,
+            "purpose": found.purpose.value if found.purpose is not None else None,
+            "amps": found.amps,
+            "until": found.until.isoformat() if found.until is not None else None,
+        }
     return body
 
 

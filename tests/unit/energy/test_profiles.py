@@ -305,6 +305,40 @@ async def test_a_clock_that_is_set_is_noticed(tmp_path: Path) -> None:
         assert offered(world) == 6.0
 
 
+async def test_a_clock_that_is_set_moves_a_relative_profile_along(tmp_path: Path) -> None:
+    """A station without a clock of its own starts in some past year; the backend tells the time later."""
+    async with World(tmp_path) as world:
+        relative = schedule((0, 8.0), (90, 6.0))
+        await install(world, 0, profile(kind=ProfileKind.RELATIVE, schedule=relative))
+        await world.charge(10)
+        true_utc = world.clock.utc
+        world.clock.utc = lambda: true_utc() + timedelta(days=700)  # type: ignore[method-assign]
+        await world.advance(30)
+        assert offered(world) == 8.0
+        await world.advance(60)
+        assert offered(world) == 6.0
+
+
+async def test_the_snapshot_tells_the_limit_and_its_reason(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        assert world.station.snapshots.snapshot()["evses"][0]["limit"] is None
+        await world.charge(10)
+        (evse,) = world.station.snapshots.snapshot()["evses"]
+        assert evse["limit"] == {"amps": 16.0, "by": "evse"}
+        await install(world, 0, profile(4, schedule=schedule((0, 8.0), (60, 9.0))))
+        (evse,) = world.station.snapshots.snapshot()["evses"]
+        assert evse["limit"] == {
+            "amps": 8.0,
+            "by": "profile",
+            "profile": {
+                "id": 4,
+                "purpose": "TxDefaultProfile",
+                "amps": 8.0,
+                "until": (START + timedelta(seconds=70)).isoformat(),
+            },
+        }
+
+
 async def test_r16_sc_8_composites_of_what_exists(tmp_path: Path) -> None:
     async with World(tmp_path, evses=2) as world:
         assert await world.profiles.composite(3, 60, None) is None
