@@ -16,7 +16,8 @@ of each; what is marked * it derives when it is missing:
                 "energy_wh" (register), "transaction_id", "transaction_energy_wh", "started_at",
                 "id_token" (these four, or "transaction": {"id", "energy_wh", "started_at",
                 "id_token"}), "faults": [{"name", "detail", "latched": bool, "severity", "driver",
-                "installer" (what each should do), "clears" (what ends it)}]}],
+                "installer" (what each should do), "clears" (what ends it)}],
+                "price"* (null, or what `station/prices_shown.py` says)}],
      "last_card": "uid" or "card": {"uid", "at", "result"} or null,
      "frames": [["out" | "in", [2, "id", "Action", {…}], "time"*], …] (newest last),
      "demo_cards"*: {"known": "uid", "unknown": "uid"} (what the buttons tap)}

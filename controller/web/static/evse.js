@@ -2,6 +2,7 @@
 
 import { $, el, say } from "./dom.js";
 import { clearFault } from "./panel.js";
+import { renderPrice } from "./price.js";
 import { PILOT, amps, energy, faultName, highest, perPhase, register, since, watts } from "./words.js";
 
 const HISTORY_MS = 5 * 60 * 1000;
@@ -53,6 +54,7 @@ function render(card, evse, id) {
   field("since", evse.transaction ? since(evse.transaction.started_at) : "no charge running");
   find("[data-f=since]").parentElement.hidden = Boolean(evse.transaction && !evse.transaction.started_at);
   field("by", evse.transaction?.id_token || "–");
+  renderPrice(find(".price"), evse.price);
   renderFaults(card, find(".faults"), evse.faults ?? []);
   renderPower(card, find(".spark path"), evse.power_w);
 }
