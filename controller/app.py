@@ -277,7 +277,11 @@ async def _page(installation: Installation, station: Station) -> None:
         station.guard.clear_fault(evse, name, by="command")
 
     server: WebServer = WebServer(
-        station.snapshots, installation.web_listen, bench_url, clear_fault=clear_fault
+        station.snapshots,
+        installation.web_listen,
+        bench_url,
+        clear_fault=clear_fault,
+        choose_evse=station.cards.answer,
     )
     try:
         await server.start()

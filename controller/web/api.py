@@ -19,6 +19,8 @@ of each; what is marked * it derives when it is missing:
                 "installer" (what each should do), "clears" (what ends it)}],
                 "price"* (null, or what `station/prices_shown.py` says)}],
      "last_card": "uid" or "card": {"uid", "at", "result"} or null,
+     "asked"*: null or {"uid", "for": "start" | "stop", "evses": [1, 2], "question", "until"} (a card that
+               could mean several EVSEs; `POST /api/card/evse/N` from our own page answers),
      "frames": [["out" | "in", [2, "id", "Action", {…}], "time"*], …] (newest last),
      "demo_cards"*: {"known": "uid", "unknown": "uid"} (what the buttons tap)}
 

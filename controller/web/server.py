@@ -16,6 +16,7 @@ from controller.errors import PermanentError
 from controller.ports import SnapshotSource
 from controller.web.api import StateApi, refusal
 from controller.web.bench_proxy import MAX_BODY_BYTES, BenchProxy
+from controller.web.card_question import CardQuestion
 
 STATIC = Path(__file__).with_name("static")
 CONTENT_TYPES = {
@@ -56,10 +57,12 @@ class WebServer:
         listen: str,
         bench_url: str | None = None,
         clear_fault: Callable[[int, str], None] | None = None,
+        choose_evse: Callable[[int], bool] | None = None,
     ) -> None:
         self._host, self._port = parse_listen(listen)
         self._api = StateApi(source, virtual=bench_url is not None)
         self._bench = BenchProxy(bench_url, clear_fault) if bench_url else None
+        self._question = CardQuestion(choose_evse) if choose_evse is not None else None
         self._files = load_static(STATIC)
         self._names = _own_names(self._host)
         self._runner: web.AppRunner | None = None
@@ -79,6 +82,8 @@ class WebServer:
         app.on_response_prepare.append(_add_headers)
         app.add_routes([web.get("/", self._file), web.get("/static/{name}", self._file)])
         app.add_routes(self._api.routes())
+        if self._question is not None:
+            app.add_routes(self._question.routes())
         if self._bench is not None:
             app.add_routes(self._bench.routes())
         self._runner = web.AppRunner(

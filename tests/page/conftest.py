@@ -138,6 +138,7 @@ class World:
         self.bench = FakeBench()
         self.server: WebServer | None = None
         self.cleared: list[tuple[int, str]] = []
+        self.chosen: list[int] = []
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
@@ -154,7 +155,7 @@ class World:
     def serve(self, listen: str, *, virtual: bool = True) -> None:
         """Start the web server."""
         bench_url = self.bench.url if virtual else None
-        self.server = WebServer(self.station, listen, bench_url, self._clear)
+        self.server = WebServer(self.station, listen, bench_url, self._clear, self._choose)
         self.call(self.server.start())
 
     def stop_serving(self) -> None:
@@ -172,6 +173,12 @@ class World:
 
     def _clear(self, evse: int, name: str) -> None:
         self.cleared.append((evse, name))
+
+    def _choose(self, evse: int) -> bool:
+        if evse not in (self.station.state.get("asked") or {}).get("evses", []):
+            return False
+        self.chosen.append(evse)
+        return True
 
     @property
     def url(self) -> str:

@@ -4,6 +4,7 @@ import { $, say } from "./dom.js";
 import { renderEvses } from "./evse.js";
 import { renderFrames } from "./frames.js";
 import { renderPanel } from "./panel.js";
+import { renderQuestion } from "./question.js";
 import { normal } from "./state.js";
 import { clock, count } from "./words.js";
 
@@ -66,6 +67,7 @@ function render(state) {
   if (!evses.length) say($("loading"), "The station is starting; its EVSEs are not known yet.");
   say($("notice"), state.notice);
   $("notice").hidden = !state.notice;
+  renderQuestion(state.asked);
   renderEvses(evses, state.virtual);
   renderBackend(backend);
   renderCard(state.card);

@@ -10,6 +10,7 @@ export function normal(raw) {
     backend: backend(raw),
     evses: (raw.evses ?? []).map((one) => evse(one, guardLost)),
     card: raw.card ?? (typeof raw.last_card === "string" && raw.last_card ? { uid: raw.last_card } : raw.last_card),
+    asked: raw.asked?.evses?.length ? raw.asked : null,
     frames: raw.frames ?? [],
     notice: raw.store?.durable === false ? raw.store.note || "What happens now is not stored durably." : "",
     virtual: Boolean(raw.virtual),
