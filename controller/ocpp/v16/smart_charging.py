@@ -99,7 +99,11 @@ class _Requests:
         ours = self._profiles.transaction(connector)
         if ours is None:
             return False
-        return await self._outbox.backend_transaction_id(ours) == backend_id
+        told = await self._outbox.backend_transaction_id(ours)
+        if told is None:
+            # The answer to StartTransaction may have come in the frame just before this one.
+            told = await self._outbox.backend_transaction_id(ours)
+        return told == backend_id
 
 
 def charging_profile(body: Payload) -> ChargingProfile:

@@ -132,6 +132,18 @@ async def tx_profile(lab: Lab) -> None:
     assert "operator limits the current" in lab.sentence()
 
 
+@case("R16-SC-1", title="TxProfile right behind the answer to StartTransaction", config=QUIET)
+async def tx_profile_at_the_start(lab: Lab) -> None:
+    """1.6 §5.16.1."""
+    lab.plug()
+    lab.tap(CARD)
+    start = await lab.csms.expect("StartTransaction", connectorId=1, idTag=CARD)
+    await install(lab, 1, profile(2, "TxProfile", (0, 8.0), transactionId=start.transaction_id))
+    await lab.closed()
+    await offered(lab, 8.0)
+    await composite(lab, 1, 60, (0, 8.0))
+
+
 @case("TC_058_1_CS", "R16-SC-1", title="TxProfile without a transaction", config=QUIET)
 async def tx_profile_without_transaction(lab: Lab) -> None:
     await install(lab, 1, profile(1, "TxProfile", (0, 8.0), transactionId=1), "Rejected")
@@ -460,6 +472,25 @@ async def pausing(lab: Lab) -> None:
     await lab.csms.quiet("StopTransaction", for_s=5)
     lab.tap(CARD)
     await lab.csms.expect("StopTransaction", transactionId=start.transaction_id, reason="Local")
+
+
+@case("R16-SC-6", title="A transaction that starts while nothing is allowed", config=QUIET)
+async def starting_paused(lab: Lab) -> None:
+    at = await second(lab)
+    steps = ((0, 0.0), (60, 9.0))
+    await install(lab, 1, profile(1, "TxDefaultProfile", *steps, startSchedule=iso(at)))
+    lab.plug()
+    lab.tap(CARD)
+    await lab.csms.expect("StartTransaction", connectorId=1, idTag=CARD)
+    await lab.csms.expect(
+        "StatusNotification", connectorId=1, status="SuspendedEVSE", via=("Preparing",)
+    )
+    await lab.never(lambda: lab.evse(1).closed, 30, "the contactor closed")
+    await lab.csms.expect(
+        "StatusNotification", within=60, connectorId=1, status="Charging", via=("SuspendedEV",)
+    )
+    await offered(lab, 9.0)
+    await lab.csms.quiet("StopTransaction", for_s=5)
 
 
 @case(

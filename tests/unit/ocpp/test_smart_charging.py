@@ -234,6 +234,20 @@ async def test_r16_sc_1_the_backends_transaction_id_is_compared(desk: Desk) -> N
     assert len(desk.profiles.installed) == 1
 
 
+async def test_a_profile_right_behind_the_answer_to_the_start_finds_its_transaction(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1.6 §5.16.1: the answer is on its way into the books when the request is read."""
+    answers = [None, 0]
+
+    async def learning(transaction_id: str) -> int | None:
+        return answers.pop(0)
+
+    monkeypatch.setattr(desk.outbox, "backend_transaction_id", learning)
+    answer = await desk.set(chargingProfilePurpose="TxProfile", transactionId=0)
+    assert answer.payload == {"status": "Accepted"}
+
+
 @pytest.mark.parametrize(
     ("request_", "which"),
     [
