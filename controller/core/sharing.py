@@ -51,7 +51,8 @@ BACK_AMPS = 1.0
 class _Evse:
     """What is remembered of one EVSE."""
 
-    __slots__ = ("changed_s", "claim_amps", "falling_s", "first_s", "granted_amps", "lent_to_amps", "little_s",
+    __slots__ = ("changed_s", "claim_amps", "falling_s", "falling_to_amps",
+                 "first_s", "granted_amps", "lent_to_amps", "little_s",
                  "paused_s", "superseded_amps", "superseded_s", "unsure")  # fmt: skip
 
     def __init__(self) -> None:
@@ -62,6 +63,7 @@ class _Evse:
         self.superseded_amps = 0.0
         self.superseded_s = float("-inf")
         self.falling_s: float | None = None
+        self.falling_to_amps = 0.0
         self.first_s: float | None = None
         self.unsure = True
         """What its vehicle draws at the first sight, after an offer of an earlier life, is not known."""
@@ -94,8 +96,8 @@ class _Evse:
         if offers >= self.claim_amps:
             self.claim_amps, self.falling_s = offers, None
             return
-        if self.falling_s is None:
-            self.falling_s = seen.at_s
+        if self.falling_s is None or offers < self.falling_to_amps:
+            self.falling_s, self.falling_to_amps = seen.at_s, offers
         if not seen.contactor_closed:
             left = offers
         elif measured is not None:

@@ -191,6 +191,19 @@ def test_without_a_meter_a_vehicle_gets_six_seconds_to_follow() -> None:
     assert site.amps() == [8.0, 8.0]
 
 
+def test_each_further_decrease_gives_a_vehicle_without_meter_its_time_again() -> None:
+    site = Site(32.0, {1: Car(has_meter=False), 2: Car(here=False)})
+    site.run(20)
+    site.cars[1].profile_amps = 8.0
+    site.run(5)
+    site.cars[1].profile_amps = 6.0
+    site.cars[2].here = True
+    site.run(5)
+    assert site.amps() == [6.0, 0.0]
+    site.run(4)
+    assert site.amps() == [6.0, 26.0]
+
+
 def test_an_open_contactor_gives_all_up_at_once_and_a_closed_one_not() -> None:
     site = Site(16.0, {1: Car(), 2: Car(here=False)})
     site.run(20)
