@@ -73,6 +73,7 @@ class Network:
         self._failures = 0
         self._old_key_next = False
         self._told: set[SecurityEventType] = set()
+        self._untold = ""
         changed(state)
 
     @property
@@ -215,6 +216,11 @@ class Network:
         if self._state.leftover:
             self._keep(replace(self._state, leftover=0))
 
+    def take_note(self) -> str:
+        """Why the last move failed, once, for the backend that stays; "" = nothing to tell."""
+        note, self._untold = self._untold, ""
+        return note
+
     def give_up_move(self, why: str) -> None:
         """Back to the backend before."""
         if self._state.trial is Trial.BACKEND:
@@ -230,6 +236,8 @@ class Network:
         trial = self._state.trial
         if not self._keep(self._state.dropped(why)):
             return
+        if trial is Trial.BACKEND:
+            self._untold = f"no move: {why}"
         text = f"the new {_what(trial)} does not work, the one before stays: {why}"
         log.warning("%s", text)
         self._tell(_CHANGED, text)

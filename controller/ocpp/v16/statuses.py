@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from controller.clock import Clock
@@ -20,6 +20,7 @@ SETTLE_S = 1.0
 """a status waits this long for reports that were stored before it, so that Stop comes before Finishing"""
 AGAIN_S = 60.0
 BACKLOG = 32
+INFO_LENGTH = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,6 +99,13 @@ class StatusReporter:
         change = self._now.get(connector)
         if change is not None:
             self._tell(change)
+
+    def tell_note(self, connector: int, info: str) -> None:
+        """Send the present status once with a note for the operator."""
+        change = self._now.get(connector)
+        if change is not None:
+            self._tell(replace(change, word=replace(change.word, info=info[:INFO_LENGTH])))
+            self._told[connector] = change.word
 
     def known(self, connector: int) -> bool:
         """Whether there is a status to tell."""
