@@ -155,10 +155,11 @@ async def transaction_offline(lab: Lab) -> None:
     lab.plug()
     await lab.closed()
     await lab.sleep(30)
-    await lab.power_loss()
+    lab.tap(CARD)
+    await lab.opened()
     await lab.csms.online()
     start = await lab.csms.expect("StartTransaction", idTag=CARD, reservationId=1)
-    await lab.csms.expect("StopTransaction", transactionId=start.transaction_id, reason="PowerLoss")
+    await lab.csms.expect("StopTransaction", transactionId=start.transaction_id)
     await cancel(lab, 1, "Rejected")
 
 
