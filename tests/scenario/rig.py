@@ -56,6 +56,7 @@ class Rig:
         bench_extra: str = "",
         backend_extra: str = "",
         rfid: str = 'driver = "sim"',
+        site: str = "",
         web: bool = False,
         first: str = "",
     ) -> None:
@@ -92,7 +93,7 @@ class Rig:
             ]
         if rfid:
             lines += ["[rfid]", rfid]
-        lines += ["[charging]", charging]
+        lines += ["[site]", site, "[charging]", charging]
         lines += ["[bench]", f'attach = "unix:{bench_socket}"' if attach else f'listen = "127.0.0.1:{self.bench_port}"',
                   bench_extra]  # fmt: skip
         if web:
