@@ -29,6 +29,7 @@ from controller.ocpp.rpc import (
 
 log = logging.getLogger(__name__)
 
+NOTHING_OPEN = "nothing that is open"
 ANSWER_FIRST_S = 1.0
 """our own calls wait at most this long for the answer to a call of the backend"""
 
@@ -82,12 +83,14 @@ class Calls:
         on_call: Handler,
         on_silence: Callable[[], None] = lambda: None,
         is_mute: Callable[[], bool] = lambda: False,
+        on_invalid: Callable[[str], None] = lambda _why: None,
         frames: FrameLog | None = None,
     ) -> None:
         self._rpc = rpc
         self._on_call = on_call
         self._on_silence = on_silence
         self._is_mute = is_mute
+        self._on_invalid = on_invalid
         self._frames = frames or FrameLog()
         self._send: Callable[[str], None] | None = None
         self._queue: deque[_Call] = deque()
@@ -162,9 +165,12 @@ class Calls:
             self._failed(event)
         elif isinstance(event, Reply) and not self._is_mute():
             log.warning("a frame of the backend was answered with %s", event.text[:160])
+            self._on_invalid("a frame that is no OCPP message")
             self._put(event.text)
         elif isinstance(event, Ignored):
             log.warning("a frame of the backend was ignored: %s", event.why)
+            if NOTHING_OPEN not in event.why:  # a late answer is no attack
+                self._on_invalid(event.why)
 
     # --- our calls ----------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from controller.ocpp.v16.connection import link_16, network_16
 from controller.ocpp.v16.handlers import Handlers
 from controller.ocpp.v16.heartbeat import Heartbeats
 from controller.ocpp.v16.registration import Registration, RegistrationState
+from controller.ocpp.v16.security_events import invalid_messages
 from controller.ocpp.v16.station_status import StationStatus
 from controller.ocpp.v16.statuses import StatusReporter
 from controller.ocpp.v16.triggers import TriggerService
@@ -87,8 +88,10 @@ class Adapter:
             on_call=self._on_call,
             on_silence=self._on_silence,
             is_mute=lambda: self._registration.state is RegistrationState.REJECTED,
+            on_invalid=lambda why: self._on_invalid(why),
             frames=self._frames,
         )
+        self._on_invalid: Callable[[str], None] = lambda _why: None
         self._network = network or network_16(installation, settings)
         self._link = link_16(
             installation, settings, self._network, random_part, pong_timeout_s, self
@@ -127,16 +130,20 @@ class Adapter:
         self._connected = False
         self._accepted_before = False
         self._ever_accepted = False
-        self._registered_at = self._network.used
+        self._talks_to = self._network.used
         settings.on_change(self._on_setting)
 
     def bind(self, control: StationControl, services: Services | None = None) -> None:
         """The station that answers requests; once, before `run`."""
         self._control = control
         self._wording.bind(control)
-        makers = blocks(services or Services(), self._store)
+        services = services or Services()
+        if services.maintenance is not None:
+            self._on_invalid = invalid_messages(services.maintenance)
+        makers = blocks(services, self._store)
         self._blocks = [make(self, self._settings) for make in makers]
         self._handlers = Handlers(
+            on_invalid=self._on_invalid,
             control=control,
             settings=self._settings,
             values=self._values,
@@ -254,15 +261,15 @@ class Adapter:
 
     async def _serve(self) -> None:
         assert self._control is not None
-        if not self._network.used.same_backend(self._registered_at):
+        if not self._network.used.same_backend(self._talks_to):
             self._registration.start_over()
+        self._talks_to = self._network.used
         again = self._settings.boolean("BootOnReconnect")
         repeated = self._registration.accepted and not again
         try:
             if not repeated:
                 await self._registration.until_accepted()
                 await self._note_acceptance()
-            self._registered_at = self._network.used
             await self._mover.arrived(self._control)
             await self._first_views()
         except LinkLost:
@@ -275,6 +282,8 @@ class Adapter:
         self._connected = True
         self._station_status.update()
         self._statuses.online(announce=not repeated)
+        if note := self._network.take_note():
+            self._statuses.tell_note(0, note)
         self._outbox.online(True)
         first, self._accepted_before = not self._accepted_before, True
         assert self._control is not None

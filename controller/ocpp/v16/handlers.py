@@ -77,6 +77,7 @@ class Handlers:
         triggers: Triggers,
         validators: Validators,
         blocks: Sequence[Block] = (),
+        on_invalid: Callable[[str], None] = lambda _why: None,
     ) -> None:
         self._control = control
         self._settings = settings
@@ -84,6 +85,7 @@ class Handlers:
         self._outbox = outbox
         self._triggers = triggers
         self._validators = validators
+        self._on_invalid = on_invalid
         self.actions: dict[str, Callable[[Payload], Reply]] = {
             "ChangeAvailability": self._change_availability,
             "ChangeConfiguration": self._change_configuration,
@@ -117,6 +119,7 @@ class Handlers:
             return Answer(error=error, description=f"{call.action[:40]} is not supported")
         problem = self._validators.request(call.action, call.payload)
         if problem is not None:
+            self._on_invalid(f"{call.action}: {problem.where}: {problem.kind}")
             return _refusal(problem)
         return handler(call.payload)
 

@@ -6,9 +6,10 @@ A backend that refuses or ignores it is asked again later and later; transaction
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from controller.clock import Clock
-from controller.core.security_events import SecurityEvent, name_16
+from controller.core.security_events import SecurityEvent, SecurityEventType, name_16
 from controller.core.settings import Settings
 from controller.errors import BackendUnavailable
 from controller.ocpp.calls import LinkLost
@@ -39,6 +40,11 @@ def security_events(service: Maintenance) -> BlockMaker:
         return Block(connected=wake)
 
     return make
+
+
+def invalid_messages(service: Maintenance) -> Callable[[str], None]:
+    """What to call with what was wrong about a message of the backend."""
+    return lambda why: service.events.raise_event(SecurityEventType.INVALID_MESSAGES, why)
 
 
 class _Teller:
