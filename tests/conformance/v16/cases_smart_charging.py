@@ -166,14 +166,14 @@ async def clear_profiles(lab: Lab) -> None:
 @case("TC_072_CS", "R16-SC-3", "R16-SC-5", title="Stacked profiles", config=QUIET)
 async def stacking(lab: Lab) -> None:
     at = await second(lab)
-    for level, limit, lasts in ((0, 6.0, 400), (1, 8.0, 300), (2, 10.0, 200)):
+    for level, limit, lasts in ((0, 6.0, 110), (1, 8.0, 80), (2, 10.0, 50)):
         given = profile(
-            10 + level, "TxDefaultProfile", (0, limit), (50, limit + 1), level=level, duration=lasts,
+            10 + level, "TxDefaultProfile", (0, limit), (20, limit + 1), level=level, duration=lasts,
             startSchedule=iso(at),
         )  # fmt: skip
         await install(lab, 1, given)
-    expected = ((0, 10.0), (50, 11.0), (200, 9.0), (300, 7.0), (400, 16.0))
-    await composite(lab, 1, 500, *expected)
+    expected = ((0, 10.0), (20, 11.0), (50, 9.0), (80, 7.0), (110, 16.0))
+    await composite(lab, 1, 200, *expected)
     await lab.begin_charging()
     await lab.until(lambda: offers(lab, 11.0), 100, "11 A on the pilot")
     for second_, amps in expected[2:]:

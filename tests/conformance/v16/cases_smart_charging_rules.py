@@ -289,17 +289,17 @@ async def composite_edges(lab: Lab) -> None:
 async def composite_is_the_offer(lab: Lab) -> None:
     at = await second(lab)
     when = {"startSchedule": iso(at)}
-    steps = ((0, 15.0), (40, 12.3), (75, 0.0), (110, 9.9), (150, 6.0))
-    await install(lab, 1, profile(1, "TxDefaultProfile", *steps, level=1, duration=190, **when))
+    steps = ((0, 15.0), (20, 12.3), (40, 0.0), (55, 9.9), (85, 6.0))
+    await install(lab, 1, profile(1, "TxDefaultProfile", *steps, level=1, duration=100, **when))
     await install(lab, 1, profile(2, "TxDefaultProfile", (0, 13.0), **when))
-    await install(lab, 0, profile(3, "ChargePointMaxProfile", (0, 14.0), (200, 8.0), **when))
+    await install(lab, 0, profile(3, "ChargePointMaxProfile", (0, 14.0), (130, 8.0), **when))
     await lab.begin_charging()
     now = await second(lab)
     gone = int((now - at).total_seconds())
-    expected = [(0, 14.0), *steps[1:], (190, 13.0), (200, 8.0)]
+    expected = [(0, 14.0), *steps[1:], (100, 13.0), (130, 8.0)]
     ahead = [(max(s - gone, 0), a) for s, a in expected]
-    await composite(lab, 1, 240, *ahead)
-    for passed in range(240):
+    await composite(lab, 1, 150, *ahead)
+    for passed in range(150):
         limit = [a for s, a in ahead if s <= passed][-1]
         raised = any(0 <= passed - s <= RAISE_S for s, _ in ahead)
         amps = lab.evse(1).offered_amps
