@@ -389,7 +389,7 @@ class Lab:
         around = Surroundings(
             clock=self.clock,
             guard=self._link,
-            meters={n: WorldMeter(e) for n, e in self.world.items()} if self._has_meter else {},
+            meters={n: self._meter(e) for n, e in self.world.items()} if self._has_meter else {},
             reader=self.reader if self._has_reader else None,
         )
         self.loop.frozen = True
@@ -401,6 +401,13 @@ class Lab:
         self.loop.outstanding[:] = [lambda: database.asked - database.answered]
         self._composition = composition
         self._running = asyncio.create_task(self._supervise(composition))
+
+    def _meter(self, evse: WorldEvse) -> WorldMeter:
+        if not self.installation.evses[evse.id - 1].meter_signs:
+            return WorldMeter(evse)
+        from tests.conformance.signing_meter import WorldSigningMeter
+
+        return WorldSigningMeter(evse)
 
     async def _supervise(self, composition: Composition) -> None:
         try:
