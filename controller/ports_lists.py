@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from controller.core.local_list import ListStatus, ListUpdate
-from controller.core.model import IdTokenInfo, RequestStatus
+from controller.core.model import RequestStatus
 from controller.core.reservation import Reservation, ReservationEnd, ReserveStatus
 
 
@@ -59,14 +59,14 @@ class ReservationService(Protocol):
 
 
 class LocalListStore(Protocol):
-    """The list on disk, by casefolded token."""
+    """The list on disk: entries as text (`info_to_text`) by casefolded token."""
 
-    async def load(self) -> tuple[int, dict[str, IdTokenInfo]]:
-        """Version and entries; equal entries share one object."""
+    async def load(self) -> tuple[int, dict[str, str]]:
+        """Version and entries; equal entries share one text."""
         ...
 
     def apply(
-        self, version: int, changes: Mapping[str, IdTokenInfo | None], *, full: bool
+        self, version: int, changes: Mapping[str, str | None], *, full: bool
     ) -> Awaitable[None]:
         """One commit. None = remove; `full`: nothing else is left."""
         ...

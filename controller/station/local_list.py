@@ -7,26 +7,36 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from controller.core.local_list import ListStatus, ListUpdate, disagree, list_key, refusal
+from controller.core.local_list import (
+    ListStatus,
+    ListUpdate,
+    disagree,
+    info_from_text,
+    info_to_text,
+    list_key,
+    refusal,
+)
 from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from controller.core.settings import Settings
 from controller.ports_lists import LocalListStore
 
 _log = logging.getLogger(__name__)
 
-LISTED = IdTokenInfo(status=AuthorizationStatus.ACCEPTED)
+CHUNK = 500
+"""Entries put into words at a time."""
+LISTED = info_to_text(IdTokenInfo(status=AuthorizationStatus.ACCEPTED))
 """What a card gets that a person adds."""
 
 
 class StationLocalList:
-    """One list, two ways in. All of it is in memory: a card is looked up in microseconds."""
+    """One list, two ways in. All of it is in memory, as short texts: a card is looked up in microseconds."""
 
     def __init__(self, store: LocalListStore, settings: Settings, *, has_backend: bool) -> None:
         self._store = store
         self._settings = settings
         self._has_backend = has_backend
         self._version = 0
-        self._entries: dict[str, IdTokenInfo] = {}
+        self._entries: dict[str, str] = {}
         self._busy = asyncio.Lock()
         self._conflicts: set[str] = set()
         self._listeners: list[Callable[[], None]] = []
@@ -39,8 +49,8 @@ class StationLocalList:
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """What the list says about the token, or None; a list that is switched off says nothing."""
-        info = self._entries.get(list_key(id_token))
-        return info if info is not None and self.enabled else None
+        text = self._entries.get(list_key(id_token))
+        return info_from_text(text) if text is not None and self.enabled else None
 
     def heard(self, id_token: IdToken, info: IdTokenInfo, now: datetime) -> None:
         """What the backend says about a token; notices when the list says the contrary (R16-ST-6)."""
@@ -97,9 +107,8 @@ class StationLocalList:
             )
             if refused is not None:
                 return refused
-            changes = {list_key(entry.id_token): entry.info for entry in update.entries}
             try:
-                await self._apply(update.version, changes, full=update.full)
+                await self._apply(update.version, await _texts(update), full=update.full)
             except Exception as error:  # noqa: BLE001 - e.g. a full disk: the old list goes on
                 _log.error("local list: version %d not stored: %s", update.version, error)
                 return ListStatus.FAILED
@@ -122,7 +131,7 @@ class StationLocalList:
         async with self._busy:
             if self._has_backend and self._version:
                 return f"the operator keeps this list (version {self._version})"
-            changes: dict[str, IdTokenInfo | None] = {}
+            changes: dict[str, str | None] = {}
             if remove:
                 changes[remove.casefold()] = None
             if add:
@@ -137,21 +146,31 @@ class StationLocalList:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    async def _apply(
-        self, version: int, changes: dict[str, IdTokenInfo | None], *, full: bool
-    ) -> None:
+    async def _apply(self, version: int, changes: dict[str, str | None], *, full: bool) -> None:
         await self._store.apply(version, changes, full=full)
         self._version = version
         if full:
-            self._entries = {key: info for key, info in changes.items() if info is not None}
+            self._entries = {key: text for key, text in changes.items() if text is not None}
             return
-        for key, info in changes.items():
-            if info is None:
+        for key, text in changes.items():
+            if text is None:
                 self._entries.pop(key, None)
             else:
-                self._entries[key] = info
+                self._entries[key] = text
 
     def _tell(self, before: bool) -> None:
         if self.conflict is not before:
             for listener in self._listeners:
                 listener()
+
+
+async def _texts(update: ListUpdate) -> dict[str, str | None]:
+    """By key; equal entries share one text. A long list lets everybody else have a turn now and then."""
+    same: dict[str, str] = {}
+    found: dict[str, str | None] = {}
+    for n, entry in enumerate(update.entries, start=1):
+        text = None if entry.info is None else info_to_text(entry.info)
+        found[list_key(entry.id_token)] = None if text is None else same.setdefault(text, text)
+        if n % CHUNK == 0:
+            await asyncio.sleep(0)
+    return found

@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from controller.core.local_list import ListEntry, ListStatus, ListUpdate
+from controller.core.local_list import ListEntry, ListStatus, ListUpdate, info_to_text
 from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from controller.core.reservation import Reservation
 from controller.core.settings_list import settings_for
@@ -45,9 +45,9 @@ def update(version: int) -> ListUpdate:
     return ListUpdate(version=version, full=full, entries=entries)
 
 
-def list_after(version: int) -> dict[str, IdTokenInfo]:
+def list_after(version: int) -> dict[str, str]:
     """What must be on the list then."""
-    found: dict[str, IdTokenInfo] = {}
+    found: dict[str, str] = {}
     for v in range(max(1, version - 3), version + 1):
         changes = update(v)
         if changes.full:
@@ -57,7 +57,7 @@ def list_after(version: int) -> dict[str, IdTokenInfo]:
             if entry.info is None:
                 found.pop(key, None)
             else:
-                found[key] = entry.info
+                found[key] = info_to_text(entry.info)
     return found
 
 

@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-from controller.core.model import IdTokenInfo
 from controller.core.reservation import Reservation
 from controller.store.store import Store
 from tests.crash.lists_writer import list_after, reservations_after
@@ -19,7 +18,7 @@ from tests.crash.lists_writer import list_after, reservations_after
 KILLS = 40
 
 
-async def _contents(folder: Path) -> tuple[int, dict[str, IdTokenInfo], list[Reservation]]:
+async def _contents(folder: Path) -> tuple[int, dict[str, str], list[Reservation]]:
     store = await Store.open(folder)
     assert store.database.note == ""
     version, listed = await store.local_list.load()

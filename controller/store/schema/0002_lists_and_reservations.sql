@@ -1,10 +1,7 @@
--- The local authorization list; `token` is casefolded.
+-- The local authorization list; `token` is casefolded, `info` as controller/core/local_list.py writes it.
 CREATE TABLE local_list (
     token TEXT PRIMARY KEY,
-    status TEXT NOT NULL,
-    expires_at TEXT,
-    group_token TEXT,
-    group_type TEXT
+    info TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- One row: the version the backend gave the list; 0 = it never sent one.
@@ -15,7 +12,7 @@ CREATE TABLE local_list_version (
 INSERT INTO local_list_version (id, version) VALUES (1, 0);
 
 -- Cards that a person kept by command were small values before.
-INSERT INTO local_list (token, status)
+INSERT INTO local_list (token, info)
     SELECT substr(name, 12), value FROM stored_values
     WHERE substr(name, 1, 11) = 'local-list/';
 DELETE FROM stored_values WHERE substr(name, 1, 11) = 'local-list/';

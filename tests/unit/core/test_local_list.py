@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from controller.core.local_list import ListEntry, ListStatus, ListUpdate, disagree, refusal
-from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo
+from controller.core.local_list import (
+    ListEntry,
+    ListStatus,
+    ListUpdate,
+    disagree,
+    info_from_text,
+    info_to_text,
+    refusal,
+)
+from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OK = IdTokenInfo(status=AuthorizationStatus.ACCEPTED)
@@ -89,3 +97,14 @@ def test_a_conflict_is_about_validity(listed: str, told: str, conflict: bool) ->
 def test_an_entry_that_expired_is_not_valid() -> None:
     over = IdTokenInfo(status=AuthorizationStatus.ACCEPTED, expires_at=NOW - timedelta(seconds=1))
     assert disagree(over, OK, NOW) and not disagree(over, over, NOW)
+
+
+@pytest.mark.parametrize("status", list(AuthorizationStatus))
+@pytest.mark.parametrize("expires_at", [None, NOW, NOW.replace(microsecond=1)])
+@pytest.mark.parametrize("group", [None, IdToken("Gruppe \t\t1", IdTokenType.CENTRAL), IdToken("")])
+def test_an_entry_as_text_and_back(
+    status: AuthorizationStatus, expires_at: datetime | None, group: IdToken | None
+) -> None:
+    info = IdTokenInfo(status=status, expires_at=expires_at, group=group)
+    assert info_from_text(info_to_text(info)) == info
+    assert len(info_to_text(OK)) == 8

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
+from controller.core.local_list import info_from_text
+from controller.core.model import AuthorizationStatus, IdToken, IdTokenType
 from controller.core.reservation import Reservation
 from controller.store.store import FILE, Store
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-OK = IdTokenInfo(status=AuthorizationStatus.ACCEPTED)
-RICH = IdTokenInfo(
-    status=AuthorizationStatus.BLOCKED, expires_at=AT, group=IdToken("Club", IdTokenType.CENTRAL)
-)
+OK, RICH = "Accepted", "Blocked\t2026-11-22T12:00:00+00:00\tCentral\tClub"
 
 
 async def test_full_and_differential(tmp_path: Path) -> None:
@@ -47,12 +45,12 @@ async def test_an_update_that_fails_changes_nothing(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_equal_entries_share_one_object(tmp_path: Path) -> None:
-    """10,000 accepted cards need one IdTokenInfo."""
+async def test_equal_entries_share_one_text(tmp_path: Path) -> None:
+    """10,000 accepted cards need one text."""
     store = await Store.open(tmp_path)
     await store.local_list.apply(1, {f"t{n}": OK for n in range(50)}, full=True)
     _, entries = await store.local_list.load()
-    assert len({id(info) for info in entries.values()}) == 1
+    assert len({id(text) for text in entries.values()}) == 1
     await store.close()
 
 
@@ -71,7 +69,7 @@ async def test_cards_kept_by_command_before_are_on_the_list(tmp_path: Path) -> N
     assert store.database.note == ""
     version, entries = await store.local_list.load()
     assert (version, set(entries)) == (0, {"04a2b3c4", "x"})
-    assert entries["x"].status is AuthorizationStatus.BLOCKED
+    assert info_from_text(entries["x"]).status is AuthorizationStatus.BLOCKED
     assert await store.values.all("") == {"other": "1"}
     await store.close()
 
