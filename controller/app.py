@@ -125,6 +125,7 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
         installation=installation,
         settings=settings,
         store=store.charging_profiles,
+        guard=around.guard,
         clock=around.clock,
     )
     limits = Limits(

@@ -29,13 +29,14 @@ from controller.core.composite import (
 from controller.core.installation import Installation
 from controller.core.model import RequestStatus, Transaction
 from controller.core.settings import Settings
+from controller.ports import GuardLink
 from controller.ports_charging import ProfileStore
 
 _log = logging.getLogger(__name__)
 
 LOOK_S = 15.0
 """While a limit is about to change, the clock is looked at this often: a backend may set it."""
-SLICE = 200
+SLICE = 50
 """Steps of a composite schedule between two looks at everything else."""
 
 
@@ -43,9 +44,16 @@ class Profiles:
     """Implements `ChargingProfiles` and `TransactionProfiles` of `controller/ports_charging.py`."""
 
     def __init__(
-        self, *, installation: Installation, settings: Settings, store: ProfileStore, clock: Clock
+        self,
+        *,
+        installation: Installation,
+        settings: Settings,
+        store: ProfileStore,
+        guard: GuardLink,
+        clock: Clock,
     ) -> None:
         self._installation = installation
+        self._guard = guard
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -229,12 +237,17 @@ class Profiles:
             await asyncio.gather(*waits, return_exceptions=True)
 
     def _supply(self) -> SiteSupply:
-        site = self._installation.site
+        site, snapshot = self._installation.site, self._guard.snapshot
+        cables = {
+            seen.evse: seen.cable_amps
+            for seen in (snapshot.evses if snapshot is not None else ())
+            if seen.plugged and seen.cable_amps is not None
+        }
         evses = {}
         for evse in self._installation.evses:
             running = self._running(evse.id)
             evses[evse.id] = EvseSupply(
-                max_amps=evse.max_amps,
+                max_amps=min(evse.max_amps, cables.get(evse.id, evse.max_amps)),
                 phases=evse.phases,
                 transaction_id=running.id if running is not None else None,
                 started_at=self._started_at(running) if running is not None else None,

@@ -349,6 +349,17 @@ async def test_r16_sc_8_composites_of_what_exists(tmp_path: Path) -> None:
         assert whole.rate_unit is RateUnit.AMPS
 
 
+async def test_a_cable_for_less_limits_the_composite_as_well(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await world.plug()
+        world.guard.change(1, cable_amps=13.0)
+        await world.tap()
+        await world.advance(10)
+        told = await world.profiles.composite(1, 60, None)
+        assert told is not None
+        assert told.periods[0].limit == offered(world) == 13.0
+
+
 async def test_what_cannot_be_read_from_the_store_is_left_out(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
         await install(world, 0, profile(1))

@@ -354,6 +354,7 @@ class World:
             installation=self.installation,
             settings=self.settings,
             store=self.store.charging_profiles,
+            guard=self.guard,
             clock=self.clock,
         )
         self.station = Station(
