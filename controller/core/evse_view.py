@@ -38,6 +38,7 @@ class ViewInputs:
     backend: str = ""
     reader_lost: bool = False
     stale: bool = False
+    held: str = ""
 
 
 class ChargingStateFilter:
@@ -138,6 +139,7 @@ def build_view(inputs: ViewInputs, state: ChargingState) -> EvseView:
             backend=inputs.backend,
             reader_lost=inputs.reader_lost,
             free=session.rules.mode.value == "free",
+            held=inputs.held,
             reserved_until=session.hold.until if session.reserved else "",
         )
     )

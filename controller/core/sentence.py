@@ -37,6 +37,8 @@ class SentenceInputs:
     free: bool
     question: str = ""
     reserved_until: str = ""
+    held: str = ""
+    """Why the station itself took the EVSE out of service for a while; "" = it did not."""
 
 
 def sentence(inputs: SentenceInputs) -> str:
@@ -49,6 +51,8 @@ def sentence(inputs: SentenceInputs) -> str:
         return f"Not charging: {told(fault)}. {kind_of(fault.name).driver}"
     if i.phase is SessionPhase.TRANSACTION or i.ending:
         return _in_transaction(i)
+    if i.held:
+        return f"Not charging: {i.held}."
     if not i.operative:
         return "Not charging: the operator has taken this EVSE out of service."
     if i.asking:

@@ -40,7 +40,7 @@ LOOK_S = 30.0
 TOLD_S = 20.0
 """How long a restart waits until the backend knows of it."""
 EVENT_WAIT_S = 2.0
-HOLD = "the firmware is about to be updated"
+HOLD = "the station is about to update itself"
 
 
 class FirmwareService:

@@ -98,7 +98,7 @@ class EvseActor:
         self.session = EvseSession(evse.id, rules, lambda: str(uuid.uuid4()), transaction)
         self.poller = poller
         self._in_service = True
-        self._held = False
+        self._held = ""
         self.joined = False
         self._refusal = ""
         self._store = store
@@ -134,7 +134,7 @@ class EvseActor:
     def guard_seen(self, snapshot: EvseSnapshot | None) -> None:
         """The guard's newest state of this EVSE; None = the guard is gone."""
         self._snapshot = snapshot
-        why = self._refusal or blocked_by(self.operative, snapshot)
+        why = self._refusal or self._held or blocked_by(self.operative, snapshot)
         if not self.session.blocked and not why:
             self._wake.set()
             return
@@ -171,10 +171,10 @@ class EvseActor:
         self._in_service = operative
         self.guard_seen(self._snapshot)
 
-    def hold(self, held: bool) -> None:
-        """Out of service for a while, whatever the operator decided (firmware update)."""
-        if held != self._held:
-            self._held = held
+    def hold(self, why: str) -> None:
+        """Out of service for a while, whatever the operator decided (firmware update); "" = no longer."""
+        if why != self._held:
+            self._held = why
             self.guard_seen(self._snapshot)
 
     @property
@@ -193,6 +193,7 @@ class EvseActor:
                 stale=self.poller is not None and self.poller.trusted is None,
                 has_meter=self.poller is not None,
                 operative=self.operative,
+                held=self._held,
                 grant=self._around.grant(self.id),
                 question=self._around.question_for(self.id),
                 backend=self._around.backend_hint(),

@@ -24,7 +24,7 @@ class StationUpkeep:
 
     def __init__(self, station: Station) -> None:
         self._station = station
-        self._held = False
+        self._held = ""
         self._listeners: list[Callable[[], None]] = []
         self._watchers: list[Callable[[EvseView], None]] = []
 
@@ -37,16 +37,16 @@ class StationUpkeep:
         """No new transactions, until `release`."""
         if not self._held:
             _log.warning("no new transactions: %s", why)
-        self._held = True
+        self._held = why
         for actor in self._station.actors.values():
             if not _busy(actor):
-                actor.hold(True)
+                actor.hold(why)
 
     def release(self) -> None:
         """Everything as before `hold`."""
-        self._held = False
+        self._held = ""
         for actor in self._station.actors.values():
-            actor.hold(False)
+            actor.hold("")
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call `changed` when `busy` may have changed."""
@@ -64,7 +64,7 @@ class StationUpkeep:
         """An EVSE may have got free."""
         actor = self._station.actors[view.evse]
         if self._held and not _busy(actor):
-            actor.hold(True)
+            actor.hold(self._held)
         for watcher in self._watchers:
             watcher(view)
         for changed in self._listeners:

@@ -170,6 +170,7 @@ async def waits_for_transactions(lab: Lab) -> None:
         )
         await lab.csms.quiet(PLAIN, for_s=60)
         assert lab.evse(1).closed
+        assert "update" in lab.sentence(2)
         lab.unplug(1)
         await lab.csms.expect("StopTransaction", reason="EVDisconnected")
         await told(lab, "Installing")
