@@ -58,6 +58,7 @@ class Server:
         self.open = 0
         self.most_open = 0
         self.connections: list[ServerConnection] = []
+        self.heard: Callable[[str], object] = lambda _text: None
         self.port = 0
         self._server: Any = None
         self._changed = asyncio.Event()
@@ -126,7 +127,8 @@ class Server:
         try:
             if self.close_at_once:
                 await connection.close(1008, "not you")
-            async for _ in connection:
+            async for text in connection:
+                self.heard(str(text))
                 self._changed.set()
         except ConnectionClosed:
             pass
