@@ -223,6 +223,15 @@ class LabBackend(Csms):
             return failure
         raise Missed(f"{action} was answered with {payload_text(answer)}, not with CALLERROR")
 
+    async def unanswered(self, action: str, payload: Payload, for_s: float) -> None:
+        """Ask the station for what it must not answer at all."""
+        self._calls_made += 1
+        try:
+            answer = await super().call(action, payload, for_s)
+        except TimeoutError:
+            return
+        raise Missed(f"{action} was answered with {payload_text(answer)}{self._story()}")
+
     def skip(self) -> None:
         """Everything that came so far is of no interest."""
         self._cursor = len(self.seen)

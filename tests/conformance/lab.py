@@ -222,6 +222,10 @@ class Lab:
             self.station.station.other_fault(number, name, present)
         evse.refresh()
 
+    def clear_fault(self, name: str, number: int = 1) -> None:
+        """A person clears a latched fault, as by page or `chargepost clear-fault`."""
+        self.station.station.guard.clear_fault(number, name, by="command")
+
     # --- the station's life -----------------------------------------------------------------------
 
     @property
@@ -343,6 +347,7 @@ class Lab:
     async def begin(self) -> None:
         """Backend up; the station too unless `on` is False."""
         self.loop.set_exception_handler(self._task_failed)
+        (self.directory / "run").mkdir()
         await self.csms.start()
         if self.begins_on:
             await self.power_on()
