@@ -59,6 +59,7 @@ function status(one) {
   if (one.broken) return "Out of order";
   if (one.transaction) return IN_TRANSACTION[one.charging_state] ?? "Ending";
   if (one.operative === false) return "Out of service";
+  if (one.reserved_until) return "Reserved";
   if (one.phase === "finishing") return "Finished";
   if (one.plugged) return "Plugged in";
   return one.phase === "preparing" ? "Authorized" : "Available";
@@ -68,5 +69,6 @@ function tone(one) {
   if (one.broken) return "fault";
   if (one.transaction) return TONE_IN_TRANSACTION[one.charging_state] ?? "plugged";
   if (one.operative === false) return "off";
-  return one.plugged || (one.phase && one.phase !== "idle") ? "plugged" : "free";
+  const used = one.plugged || one.reserved_until || (one.phase && one.phase !== "idle");
+  return used ? "plugged" : "free";
 }

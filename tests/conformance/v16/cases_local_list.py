@@ -281,10 +281,19 @@ async def conflict(lab: Lab) -> None:
 async def ten_thousand(lab: Lab) -> None:
     answer = await lab.csms.call(
         "GetConfiguration",
-        {"key": ["LocalAuthListEnabled", "LocalAuthListMaxLength", "SendLocalListMaxLength"]},
+        {
+            "key": [
+                "LocalAuthListEnabled",
+                "LocalAuthListMaxLength",
+                "SendLocalListMaxLength",
+                "SupportedFeatureProfiles",
+            ]
+        },
         configurationKey=ANY,
     )
     values = {k["key"]: (k["value"], k["readonly"]) for k in answer["configurationKey"]}
+    profiles, _ = values.pop("SupportedFeatureProfiles")
+    assert {"LocalAuthListManagement", "Reservation"} <= set(profiles.split(","))
     assert values == {
         "LocalAuthListEnabled": ("true", False),
         "LocalAuthListMaxLength": ("10000", True),
@@ -299,3 +308,25 @@ async def ten_thousand(lab: Lab) -> None:
     lab.tap("0400270F")
     await lab.csms.expect("StartTransaction", idTag="0400270F")
     assert lab.csms.count("Authorize") == 0
+
+
+@case(
+    "R16-LL-1",
+    title="10,000 cards in one message, if the installer allows it; meanwhile a charge goes on",
+    config={**BY_LIST, "SendLocalListMaxLength": "10000"},
+)
+async def one_large_list(lab: Lab) -> None:
+    start = await lab.begin_charging()
+    cards = (entry(f"04{n:06X}", parentIdTag=f"G{n % 7}") for n in range(10_000))
+    await send(lab, 1, *cards)
+    await version_is(lab, 1)
+    await lab.csms.call("GetConfiguration", {"key": ["HeartbeatInterval"]}, configurationKey=ANY)
+    lab.tap(CARD)
+    await lab.csms.expect("StopTransaction", transactionId=start.transaction_id)
+    lab.unplug()
+    await lab.csms.expect("StatusNotification", connectorId=1, status="Available", via=None)
+    before = lab.csms.count("Authorize")
+    lab.plug()
+    lab.tap("0400270F")
+    await lab.csms.expect("StartTransaction", idTag="0400270F")
+    assert lab.csms.count("Authorize") == before
