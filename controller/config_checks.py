@@ -15,6 +15,7 @@ from controller.config_report import MISSING, Finding, nearest
 from controller.core.signed_values import KEY_LENGTH, public_key_field
 from hal import registry
 from hal.errors import Misconfigured
+from hal.register_map import load
 from hal.sim.defaults import default_table
 
 EVSE_PARTS = ("pilot", "contactor", "meter", "rcd", "lock", "proximity", "temperature")
@@ -308,6 +309,20 @@ def _check_evse(config: ConfigFile, index: int, evse: EvseTable, checked: Checke
         text = "there is none: energy is unknown and cannot be billed"
         checked.warnings.append(Finding(path=(*path, "meter"), text=text))
     _check_public_key(path, evse, checked)
+    _check_signing_map(path, checked)
+
+
+def _check_signing_map(path: Path, checked: Checked) -> None:
+    table = checked.tables.get((*path, "meter"))
+    if table is None or not meter_signs(table) or not isinstance(table.get("map"), str):
+        return
+    try:
+        problem = "" if load(table["map"]).signing is not None else "has no table [signing]"
+    except Misconfigured as error:
+        problem = str(error)
+    if problem:
+        found = Finding(path=(*path, "meter", "map"), value=table["map"], text=problem)
+        checked.problems.append(found)
 
 
 def _check_public_key(path: Path, evse: EvseTable, checked: Checked) -> None:

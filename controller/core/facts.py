@@ -177,6 +177,11 @@ class HoldSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CableFreed:
+    """Somebody had the connector unlocked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed:
     """The begin of the transaction could not be stored."""
 
@@ -205,6 +210,7 @@ Fact = (
     | EnergyMeasured
     | BlockedSeen
     | HoldSeen
+    | CableFreed
     | StoreFailed
     | Tick
 )

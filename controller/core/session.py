@@ -27,6 +27,7 @@ from controller.core.facts import (
     AuthorizationDecided,
     BeginRead,
     BlockedSeen,
+    CableFreed,
     CardPresented,
     ContactorSeen,
     EndRead,
@@ -121,6 +122,9 @@ class EvseSession(SessionBase):
                 if self.blocked and not fact.why and self._plug_id is not None:
                     self._preparing_since_s = None  # the driver gets the whole time again
                 self.blocked = fact.why
+                return []
+            case CableFreed():
+                self._locked_for = None
                 return []
             case HoldSeen():
                 return self._held(fact.hold)
@@ -255,6 +259,7 @@ class EvseSession(SessionBase):
         self._plug_id = fact.plug_id
         if fact.plug_id is None:
             return out
+        self._locked_for = None
         if self._ending is not None and self.transaction is not None:
             # A new car while the last transaction is being closed: its own chance comes after that.
             self._used = fact.plug_id == self.transaction.plug_id
@@ -292,7 +297,7 @@ class EvseSession(SessionBase):
         if self.blocked:
             self.notice = f"card {token.value} was refused: {self.blocked}"
             return []
-        if self._plug_id is not None and self._used:
+        if (self._plug_id is not None and self._used) or self.keeps_cable:
             held = self._locked_for
             if held is not None and authorization.may_stop(held.id_token, held.group, token, None):
                 self._locked_for = None

@@ -78,7 +78,14 @@ class SessionBase:
             return SessionPhase.FINISHING if gone else SessionPhase.TRANSACTION
         if self._plug_id is not None:
             return SessionPhase.FINISHING if self._used else SessionPhase.PREPARING
+        if self.keeps_cable:
+            return SessionPhase.FINISHING
         return SessionPhase.PREPARING if self.grant is not None else SessionPhase.IDLE
+
+    @property
+    def keeps_cable(self) -> bool:
+        """Unplugged at the vehicle, locked here until its driver's card is shown (R16-ST-5)."""
+        return self._plug_id is None and self.transaction is None and self._locked_for is not None
 
     @property
     def plug_id(self) -> int | None:
@@ -99,7 +106,8 @@ class SessionBase:
     def can_be_started_remotely(self) -> bool:
         """Like `free_to_start`, but a used plug-in does not matter: the request names this EVSE."""
         taken = self.transaction is not None or self.grant is not None or self._reading_begin
-        return not taken and not self.blocked and self._asked is None
+        free = not taken and not self.keeps_cable
+        return free and not self.blocked and self._asked is None
 
     @property
     def ending(self) -> bool:
@@ -129,7 +137,8 @@ class SessionBase:
     def free_to_start(self) -> bool:
         """A new grant would be taken: no transaction, nobody authorized, this plug-in not used."""
         idle = self.transaction is None and self.grant is None and not self._reading_begin
-        return idle and not self.blocked and not (self._plug_id is not None and self._used)
+        used = (self._plug_id is not None and self._used) or self.keeps_cable
+        return idle and not self.blocked and not used
 
     @property
     def reserved(self) -> bool:
@@ -269,6 +278,8 @@ class SessionBase:
         ]
         if self._gives_cable_back(ending):
             out.append(UnlockConnector())
+        elif self._plug_id is None and self.rules.has_lock:
+            self._keep_cable_of(running)
         if self._plug_id is not None and not self._used:
             out.append(PrepareRead())
         return out

@@ -28,6 +28,8 @@ class SessionRules:
     stop_on_ev_side_disconnect: bool = True
     stop_on_invalid_id: bool = True
     unlock_on_ev_side_disconnect: bool = True
+    has_lock: bool = False
+    """A socket: the cable may have to be given back."""
     max_energy_on_invalid_wh: float = 0.0
     mode: AuthorizationMode = AuthorizationMode.BACKEND
     free_token: IdToken | None = None

@@ -279,6 +279,8 @@ class Control:
         await within(self._ended(actor), self._station.clock, END_WAIT_S)
         self._station.guard.unlock(evse)
         opened = await within(self._unlocked(actor), self._station.clock, UNLOCK_WAIT_S)
+        if opened:
+            actor.tell(facts.CableFreed())
         return UnlockStatus.UNLOCKED if opened else UnlockStatus.UNLOCK_FAILED
 
     async def _ended(self, actor: EvseActor) -> None:

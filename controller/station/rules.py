@@ -20,6 +20,7 @@ def session_rules(
         stop_on_ev_side_disconnect=s.boolean("StopTransactionOnEVSideDisconnect"),
         stop_on_invalid_id=s.boolean("StopTransactionOnInvalidId"),
         unlock_on_ev_side_disconnect=s.boolean("UnlockConnectorOnEVSideDisconnect"),
+        has_lock=evse.lock is not None,
         max_energy_on_invalid_wh=s.integer("MaxEnergyOnInvalidId"),
         mode=AuthorizationMode(evse.authorization or charging.authorization),
         free_token=IdToken(token, IdTokenType.CENTRAL) if token else None,
