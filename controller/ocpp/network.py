@@ -16,8 +16,10 @@ from controller.core.network_profile import (
     MoveWhen,
     NetworkProfile,
     NetworkState,
+    PasswordEncoding,
     Staged,
     Trial,
+    password_bytes,
 )
 from controller.core.security_events import SecurityEventType
 from controller.ocpp.endpoint import Endpoint, NoEndpoint, Problem
@@ -275,11 +277,15 @@ def configured_profile(installation: Installation) -> NetworkProfile:
     backend = installation.backend
     if backend is None:
         raise ValueError("the installation has no backend")
+    password = None if backend.password is None else backend.password.encode()
+    for name, text in installation.first_boot_16.items():
+        if password is None and name.casefold() == "authorizationkey":
+            password = password_bytes(text, PasswordEncoding.AUTO)
     return NetworkProfile(
         url=backend.url,
         identity=installation.station.id,
         security_profile=backend.security_profile,
-        password=None if backend.password is None else backend.password.encode(),
+        password=password,
     )
 
 

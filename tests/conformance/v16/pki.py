@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
@@ -43,9 +43,12 @@ class Pki:
         context.verify_flags |= NO_CHECK_TIME  # the library goes by the machine's clock
         return context
 
-    def server(self, issuer: Holder | None = None) -> Holder:
-        """A good one."""
-        return issue("127.0.0.1", issuer or self.root, hosts=("127.0.0.1",), **self._span())
+    def server(self, issuer: Holder | None = None, ends: datetime | None = None) -> Holder:
+        """A good one, or one that ended."""
+        span = self._span()
+        if ends is not None:
+            span |= {"now": ends, "begins": -timedelta(days=90), "lasts": timedelta(days=90)}
+        return issue("127.0.0.1", issuer or self.root, hosts=("127.0.0.1",), **span)
 
     def stranger(self) -> Holder:
         """Of another root."""

@@ -9,8 +9,9 @@ import pytest
 from controller.core.network_profile import MoveWhen, NetworkProfile, NetworkState, Staged, Trial
 from controller.core.security_events import SecurityEventType as Event
 from controller.ocpp.endpoint import NoEndpoint, Problem
-from controller.ocpp.network import TRIAL_ATTEMPTS, Network
+from controller.ocpp.network import TRIAL_ATTEMPTS, Network, configured_profile
 from controller.ports_security import Peer, TlsMaterial
+from tests.unit.ocpp.fakes import installation
 
 OLD_KEY, NEW_KEY = b"o" * 16, b"n" * 20
 BASIC = NetworkProfile(url="ws://old/ocpp", identity="CP1", security_profile=1, password=OLD_KEY)
@@ -310,3 +311,15 @@ def test_a_move_can_be_cancelled() -> None:
     rig.network.move(MoveWhen.IDLE)
     rig.network.cancel_move()
     assert (rig.network.state.move, rig.network.state.staged) == (None, Staged())
+
+
+# --- what the configuration says ----------------------------------------------------------------
+
+
+def test_the_password_of_the_configuration_is_text_a_first_boot_key_may_be_hex() -> None:
+    hexed = "00ff" * 8
+    named = configured_profile(installation(password=hexed))
+    assert named.password == hexed.encode()
+    first = configured_profile(installation(first_boot={"authorizationKEY": hexed}))
+    assert first.password == b"\x00\xff" * 8
+    assert configured_profile(installation()).password is None
