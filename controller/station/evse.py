@@ -270,7 +270,11 @@ class EvseActor:
         if isinstance(fact, _SampleRead):
             running = self.session.transaction
             if (running.id if running is not None else None) == fact.due.transaction_id:
-                if not self.session.ending:
+                if not self.session.ending and (self.joined or running is None):
+                    if running is not None:
+                        # What the backend is told lies before the end, also of a power loss.
+                        self._alive_due_s = self._now_s()
+                        await self._beat(running)
                     fact.due.take(fact.reading, fact.signed)
                     self._around.reports_waiting()
             return
