@@ -215,7 +215,8 @@ class EvseActor:
         self._last_known_wh = reading.energy_wh
         self._last_read_at = self._clock.utc()
         running = None if self.session.ending else self.session.transaction
-        self._interruptions.read(running, self._last_read_at, reading)
+        if self._interruptions.read(running, self._last_read_at, reading):
+            self._around.reports_waiting()
         if self.session.transaction is not None and not self.session.ending:
             self.tell(facts.EnergyMeasured(energy_wh=reading.energy_wh))
         snapshot = self._snapshot
@@ -311,6 +312,7 @@ class EvseActor:
             return
         last = before.last_meter_wh if before.last_meter_wh is not None else before.meter_start_wh
         self._interruptions.begin(running, before.last_seen_at, last)
+        self._around.reports_waiting()
 
     def _card_result(self) -> str:
         if self.session.asking:

@@ -25,8 +25,10 @@ class Interruptions:
         self._open = running.id
         self._tell(running, ReadingContext.INTERRUPTION_BEGIN, at or running.started_at, energy_wh)
 
-    def read(self, running: Transaction | None, at: datetime, reading: MeterReading) -> None:
-        """The first believed value after it."""
+    def read(self, running: Transaction | None, at: datetime, reading: MeterReading) -> bool:
+        """The first believed value after it; True = there is something new to send."""
         opened, self._open = self._open, None
-        if opened is not None and running is not None and running.id == opened:
-            self._tell(running, ReadingContext.INTERRUPTION_END, at, reading.energy_wh)
+        if opened is None or running is None or running.id != opened:
+            return False
+        self._tell(running, ReadingContext.INTERRUPTION_END, at, reading.energy_wh)
+        return True
