@@ -126,7 +126,12 @@ class FirmwareService:
             log.error("no firmware can be installed here: the operating system's packages do it")
             await self._become(course.refuse(request))
         else:
-            await self._become(course.begin(request, self._clock.utc()))
+            update = course.begin(request, self._clock.utc())
+            if not await self._store(update):
+                # What cannot be kept must not be promised.
+                self._update = None if request.signed else course.refuse(request)
+                return UpdateAnswer.REJECTED
+            self._update = update
         return UpdateAnswer.ACCEPTED if before is None else UpdateAnswer.ACCEPTED_CANCELED
 
     def start(self) -> None:
@@ -296,11 +301,13 @@ class FirmwareService:
         for news in self._news:
             news()
 
-    async def _store(self, update: Update) -> None:
+    async def _store(self, update: Update) -> bool:
         try:
             await self._values.put(RECORD, json.dumps(course.to_json(update)))
         except Exception as error:  # noqa: BLE001 - the update goes on; a restart would not know of it
             log.error("the firmware update is not recorded: %s", error)
+            return False
+        return True
 
     async def _cancel(self) -> None:
         await self._stop()

@@ -20,6 +20,8 @@ from controller.maintenance.transfer import (
 
 PORT = 22
 
+asyncssh.set_log_level("WARNING")  # it tells every step of every handshake otherwise
+
 
 async def upload(file: Path, where: Address, name: str, known_hosts: Path, limits: Limits) -> None:
     """Write DIRECTORY/NAME."""
