@@ -151,7 +151,8 @@ class CertificateService:
             if self._count() >= self._settings.integer("CertificateStoreMaxLength"):
                 raise x509.Invalid("the certificate store is full")
             if use is CertificateUse.CSMS_ROOT and self._checks_successor() and present:
-                present = self._successor(new, present)
+                needed = [r for r in installed if r.fallback and r.der in self._in_use]
+                present = [*self._successor(new, present), *needed]
         except x509.Invalid as error:
             log.warning("a %s was not installed: %s", use.value, error)
             if use is CertificateUse.CSMS_ROOT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -61,7 +62,8 @@ def network_16(
             ("BackendSecurityProfile", str(next_.security_profile)),
             ("BackendStatus", state.note or f"{now.address} as {now.identity}"),
         ):
-            settings.learn(name, value[:500])
+            with contextlib.suppress(ValueError):  # an identity that no 1.6 key could hold
+                settings.learn(name, value[:500])
 
     return Network(
         NetworkState.first(configured) if saved is None else saved.configured_as(configured),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from controller.core.certificates import CertificateUse
 from controller.core.network_profile import (
@@ -150,8 +149,6 @@ class _Keys:
             return "its security profile is lower than the present one"
         if now.is_tls and not target.is_tls:
             return "it is not encrypted, and the present one is"
-        if target.security_profile == 1 and urlsplit(target.url).scheme == "wss":
-            return ""  # more than the profile demands
         return await self._missing(target)
 
     # --- inside -----------------------------------------------------------------------------------

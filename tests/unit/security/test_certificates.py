@@ -244,6 +244,23 @@ async def test_m05_fr_11_and_12_the_old_root_stays_until_the_new_one_worked(rig:
     assert left.serial_number == f"{new.certificate.serial_number:x}"
 
 
+async def test_a_root_in_use_outlives_two_successors_that_have_not_worked(rig: Rig) -> None:
+    old = authority("old")
+    new = authority("new", old)
+    newest = authority("newest", new)
+    await rig.service.install(CSMS, old.pem)
+    rig.service.material(with_certificate=False)
+    rig.service.worked(Peer(chain=(issue("server", old).der, old.der)))
+    await rig.service.install(CSMS, new.pem)
+    assert await rig.service.install(CSMS, newest.pem) is InstallResult.ACCEPTED
+    material = rig.service.material(with_certificate=False)
+    assert material is not None
+    for root in (old, new, newest):
+        assert root.pem.strip() in material.roots_pem
+    rig.service.worked(Peer(chain=(issue("server", newest).der, newest.der)))
+    assert len(await rig.names(CSMS)) == 1
+
+
 async def test_without_the_check_several_roots_live_together(free: Rig) -> None:
     for name in "abc":
         assert await free.service.install(CSMS, authority(name).pem) is InstallResult.ACCEPTED
