@@ -223,9 +223,7 @@ class Sharing:
             evse, target = self._evses[asked.evse], targets.get(asked.evse, 0.0)
             if target <= evse.granted_amps:
                 continue
-            free = min(
-                limit[line] - self._claims_of_others(asking, asked, line) for line in asked.lines
-            )
+            free = min(self._free(asking, asked, limit[line], line) for line in asked.lines)
             # What it claims itself is nobody else's: a vehicle that is drawing may go on.
             amps = min(target, max(floor_tenths(max(free, 0.0)), evse.claim_amps))
             off = evse.granted_amps < MIN_AMPS
@@ -238,6 +236,10 @@ class Sharing:
             if not off and (soon or crumb):
                 continue
             evse.grant(amps, now_s)
+
+    def _free(self, asking: Sequence[Asking], me: Asking, limit: float, line: int) -> float:
+        """What the others leave; of a supply without a limit they cannot take anything away."""
+        return limit if limit == UNLIMITED else limit - self._claims_of_others(asking, me, line)
 
     def _claims_of_others(self, asking: Sequence[Asking], me: Asking, line: int) -> float:
         others = [self._evses[o.evse] for o in asking if o.evse != me.evse and line in o.lines]

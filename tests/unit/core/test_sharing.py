@@ -304,6 +304,13 @@ def test_an_unknown_evse_gives_nobody_more() -> None:
     assert Sharing().step(asked, 10.0, site=(16.0, 16.0, 16.0))[1].amps == 0.0
 
 
+def test_an_unknown_evse_takes_nothing_of_a_supply_without_a_limit() -> None:
+    """A station with two EVSEs and no [site] starts again while the guard is still silent about one."""
+    asked = [Asking(evse=1, max_amps=16.0, wants=True, seen=Seen(at_s=10.0)),
+             Asking(evse=2, max_amps=16.0)]  # fmt: skip
+    assert Sharing().step(asked, 10.0, site=NO_LIMIT)[1].amps == 16.0
+
+
 def test_increases_come_in_steps_of_five_seconds_and_not_for_crumbs() -> None:
     site = Site(32.0, cars(2))
     site.run(20)
