@@ -109,12 +109,14 @@ class SessionCost:
     """What one transaction costs. `idle_since`: when the operator first called it idle.
 
     `register_wh`: the last register seen; `ended_at`: when it stopped to charge, None = it runs.
+    `by_default`: the operator has said nothing yet, the default unit prices count.
     """
 
     basis: RunningCost
     register_wh: float
     idle_since: datetime | None = None
     ended_at: datetime | None = None
+    by_default: bool = False
 
     def told(self, running: RunningCost) -> SessionCost:
         """The operator's new word replaces the estimate."""
@@ -125,6 +127,7 @@ class SessionCost:
             self,
             basis=running,
             idle_since=since,
+            by_default=False,
             register_wh=max(self.register_wh, running.meter_wh),
         )
 
@@ -178,7 +181,7 @@ def offline_cost(price: ChargingPrice, started_at: datetime, meter_wh: float) ->
     basis = RunningCost(
         at=started_at, meter_wh=meter_wh, cost=price.flat_fee or ZERO, charging=price
     )
-    return SessionCost(basis=basis, register_wh=meter_wh)
+    return SessionCost(basis=basis, register_wh=meter_wh, by_default=True)
 
 
 def money(amount: Decimal, decimals: int) -> str:

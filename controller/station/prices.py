@@ -180,8 +180,10 @@ class Prices:
     def tick(self) -> None:
         """Every second: times that came, and a page that shows another amount."""
         for evse, prices in self._evses.items():
-            if prices.cost is None and prices.final is None:
+            if prices.cost is None and prices.final is None and not prices.tell_unplugged:
                 continue
+            if self._hidden(prices):
+                prices.cost = prices.final = None
             self.view_changed(self._station.control.view(evse))
             now = self.view(evse)
             if now != self._last_shown.get(evse):
@@ -194,9 +196,12 @@ class Prices:
         if prices is None:
             return None
         view, station = self._station.control.view(evse), self._station
-        own = prices.user if view.transaction_id is not None else self._of_token(view.id_token)
-        until_s = prices.shown_until_s
-        hidden = prices.next_driver or (until_s is not None and until_s <= self._now_s())
+        hidden = self._hidden(prices)
+        own = prices.user
+        if hidden or (prices.ended and view.id_token is not None):
+            own = None
+        if own is None:
+            own = self._of_token(view.id_token)
         return shown(
             settings=station.settings,
             online=station.online,
@@ -208,6 +213,11 @@ class Prices:
         )
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _hidden(self, prices: EvsePrices) -> bool:
+        """The driver is gone for a while, or another one is here."""
+        until_s = prices.shown_until_s
+        return prices.next_driver or (until_s is not None and until_s <= self._now_s())
 
     def _begun(self, view: EvseView) -> EvsePrices:
         running = self._station.actors[view.evse].session.transaction

@@ -48,6 +48,7 @@ def text_of(prices: EvsePrices) -> str:
             "register_wh": None if cost is None else cost.register_wh,
             "idle_since": None if cost is None else _time(cost.idle_since),
             "ended_at": None if cost is None else _time(cost.ended_at),
+            "by_default": cost is not None and cost.by_default,
             "final": None if prices.final is None else pricing_json.final_to_json(prices.final),
         }
     )
@@ -84,6 +85,7 @@ def _restored(text: str) -> EvsePrices:
             register_wh=float(body["register_wh"]),
             idle_since=iso(body["idle_since"]),
             ended_at=iso(body["ended_at"]),
+            by_default=body["by_default"],
         )
         consumed = basis.meter_wh - prices.start_wh
         prices.watch.arm(basis.triggers, basis_at=basis.at, basis_consumed_wh=consumed)

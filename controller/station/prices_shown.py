@@ -73,6 +73,8 @@ def shown(
             "qr": final.qr,
         }
     if cost is not None:
+        if own is None and not cost.by_default:
+            body["text"] = ""  # the unit prices say what holds
         return body | _running(cost, now if until is None else min(now, until), settings)
     return body if body["text"] else None
 

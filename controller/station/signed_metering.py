@@ -7,6 +7,7 @@ in settings that exist only where a meter signs (`core/settings_signed_values.py
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -29,6 +30,7 @@ END_WAIT_S = 30.0
 """Some meters take that long (SMV §2.3.1)."""
 NOW_WAIT_S = 10.0
 RETRY_S = 1.0
+KEY_RETRY_S = 30.0
 UNSIGNED = "the meter does not sign its values, and without a signature nothing may be billed"
 
 
@@ -80,10 +82,19 @@ class SigningPolicy:
         """The meter told its key."""
         self._settings.learn(self._key_name, public_key_field(printed))
 
+    def is_key(self, printed: str) -> bool:
+        """The configured key is this one, however it is printed."""
+        known = base64.b64decode(self._settings.text(self._key_name)).rpartition(b":")[2]
+        return _plain(known) == _plain(printed.encode())
+
     @property
     def knows_key(self) -> bool:
         """Configured, or told by the meter."""
         return bool(self._settings.text(self._key_name))
+
+
+def _plain(key: bytes) -> bytes:
+    return key.removeprefix(b"0x").translate(None, b" \t\n:.-").upper()
 
 
 class Signer:
@@ -98,11 +109,9 @@ class Signer:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._lost = False
-        self._asked_key = False
 
     async def begin(self, token: IdToken | None) -> SignedMeterValue | None:
         """Sign the register as the begin of a transaction; with the key if the end report shall carry it."""
-        await self._look_for_key()
         about = SigningContext(
             id_token=token.value if token is not None else "", evse_id=self._evse.evse_id
         )
@@ -141,17 +150,26 @@ class Signer:
                     _log.info("evse=%d signing: %s", self._evse.id, error)
                 await self._clock.sleep(RETRY_S)
 
-    async def _look_for_key(self) -> None:
-        """Once: the meter's own key, if none is configured."""
-        if self._asked_key or self.policy.knows_key:
-            return
-        try:
-            printed = await within(self._meter.public_key(), self._clock, BEGIN_WAIT_S)
-            if printed:
-                self.policy.learn_key(printed)
-            self._asked_key = printed is not None
-        except (HalTransientError, ValueError) as error:
-            _log.warning("evse=%d the meter's public key cannot be used: %s", self._evse.id, error)
+    async def find_key(self) -> None:
+        """Ask the meter for its key until it answers; a configured one goes before it."""
+        while True:
+            try:
+                printed = await self._meter.public_key()
+                if printed:
+                    self._learn(printed)
+                return
+            except ValueError as error:
+                _log.warning("evse=%d the meter's public key is none: %s", self._evse.id, error)
+                return
+            except HalTransientError as error:
+                _log.info("evse=%d public key: %s", self._evse.id, error)
+            await self._clock.sleep(KEY_RETRY_S)
+
+    def _learn(self, printed: str) -> None:
+        if not self.policy.knows_key:
+            self.policy.learn_key(printed)
+        elif not self.policy.is_key(printed):
+            _log.warning("evse=%d the meter tells another public key: %s", self._evse.id, printed)
 
     def _value(self, record: SignedRecord | None, *, only_here: bool) -> SignedMeterValue | None:
         if record is None:

@@ -202,6 +202,8 @@ class Station:
             start(actor.run(), f"evse {actor.id}")
             if actor.poller is not None:
                 start(actor.poller.run(), f"meter {actor.id}")
+            if actor.signer is not None:
+                self.tasks.aside(actor.signer.find_key(), f"public key {actor.id}")
         if self._reader is not None:
             start(ReaderLoop(self._reader, self.clock, self.cards.card_read, self._reader_is).run())
         start(self.backend.run(), "backend")

@@ -164,6 +164,19 @@ async def test_running_cost_is_counted_on_and_corrected(tmp_path: Path) -> None:
         assert shown(w)["unit_prices"] == {"kwh": "0.20", "idle_hour": "2.00", "grace_minutes": 5}
 
 
+async def test_while_charging_the_unit_prices_say_what_holds(tmp_path: Path) -> None:
+    """Not the default text, which may say something else; the driver's own text stays to the end."""
+    async with world(tmp_path, DefaultPrice=json.dumps(DEFAULT)) as w:
+        await w.charge(5)
+        number = await told(w)
+        await transfer(w, "RunningCost", cost(number, w))
+        assert (shown(w)["text"], shown(w)["unit_prices"]) == ("", {"kwh": "0.20"})
+        await transfer(w, "SetUserPrice", {"idToken": CARD, "priceText": "mine"})
+        await w.tap()
+        await w.advance(10)
+        assert (shown(w)["kind"], shown(w)["text"]) == ("running", "mine")
+
+
 async def test_an_amount_that_changes_is_published(tmp_path: Path) -> None:
     """Idle time costs although nothing else happens at the EVSE."""
     async with world(tmp_path) as w:

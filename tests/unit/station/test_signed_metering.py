@@ -305,15 +305,32 @@ async def test_thinning_keeps_both_signed_ends(tmp_path: Path) -> None:
 async def test_the_meter_tells_its_own_key(tmp_path: Path) -> None:
     """REG-EICH-5: MeterPublicKey1 is what goes out with the values."""
     async with world(tmp_path, key="") as w:
-        assert w.settings.text("MeterPublicKey1") == ""
+        await w.settle()
+        assert w.settings.text("MeterPublicKey1") == FIELD
         ended = (await one_charge(w))[-1]
         assert signed(message(ended))[0][1]["publicKey"] == FIELD
+
+
+async def test_the_configured_key_goes_before_the_meters(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another one is told to the installer, the same in another print is not."""
+    async with world(tmp_path, key="0x" + KEY.lower()) as w:
+        await w.settle()
+        assert "another public key" not in caplog.text
+        assert w.settings.text("MeterPublicKey1") != FIELD
+    made = world(tmp_path)
+    meter(made).key = KEY[:-4] + "0000"
+    async with made as w:
+        await w.settle()
+        assert "another public key" in caplog.text
         assert w.settings.text("MeterPublicKey1") == FIELD
 
 
 async def test_a_key_that_is_none_is_left_out(tmp_path: Path) -> None:
-    async with world(tmp_path, key="") as w:
-        meter(w).key = "printed badly"
+    made = world(tmp_path, key="")
+    meter(made).key = "printed badly"
+    async with made as w:
         ended = (await one_charge(w))[-1]
         assert signed(message(ended))[0][1]["publicKey"] == ""
 
