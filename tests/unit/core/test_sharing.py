@@ -304,10 +304,13 @@ def test_an_unknown_evse_gives_nobody_more() -> None:
     assert Sharing().step(asked, 10.0, site=(16.0, 16.0, 16.0))[1].amps == 0.0
 
 
-def test_an_unknown_evse_takes_nothing_of_a_supply_without_a_limit() -> None:
-    """A station with two EVSEs and no [site] starts again while the guard is still silent about one."""
-    asked = [Asking(evse=1, max_amps=16.0, wants=True, seen=Seen(at_s=10.0)),
-             Asking(evse=2, max_amps=16.0)]  # fmt: skip
+def test_nobody_takes_anything_of_a_supply_without_a_limit() -> None:
+    """A station with two EVSEs and no [site] starts again while one of them charges."""
+    held = Seen(at_s=10.0, offered_amps=6.0, permitted_amps=6.0, contactor_closed=True)
+    asked = [
+        Asking(evse=1, max_amps=16.0, wants=True, seen=Seen(at_s=10.0)),
+        Asking(evse=2, max_amps=6.0, wants=True, seen=held),
+    ]
     assert Sharing().step(asked, 10.0, site=NO_LIMIT)[1].amps == 16.0
 
 
