@@ -529,7 +529,7 @@ async def renewal(lab: Lab) -> None:
     pki.provision_station("SN-42", ends_in=timedelta(days=20))
     await lab.power_on()
     await lab.registered()
-    call = await lab.csms.expect("SignCertificate", within=90, csr=ANY)
+    call = await lab.csms.expect("SignCertificate", within=75, csr=ANY)
     chain = pki.sign(call["csr"])
     await lab.csms.call("CertificateSigned", {"certificateChain": chain}, status="Accepted")
     await handshakes(lab, 2)
