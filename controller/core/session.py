@@ -70,7 +70,10 @@ class EvseSession(SessionBase):
 
     def feed(self, fact: Fact, now: Moment) -> Commands:
         """Take one fact; returns what is to be done, in this order."""
+        reserved = self.reserved
         out = self._take(fact, now)
+        if reserved and not self.reserved:
+            self._preparing_since_s = None  # the driver gets the whole time from here
         out += self._advance(now)
         if self.phase is not SessionPhase.PREPARING:
             self._preparing_since_s = None
@@ -174,7 +177,6 @@ class EvseSession(SessionBase):
     def _held(self, hold: Hold) -> Commands:
         was, self.hold = self.hold, hold
         if was.by is not None and hold.by is None and self._came_to_held:
-            self._preparing_since_s = None  # the driver gets the whole time from here
             self._came_to_held, self.notice = False, ""
         return []
 

@@ -41,6 +41,8 @@ class Reservations:
         self._book: dict[int, Reservation] = {}
         self._holds: dict[int, Hold] = {}
         self._views: dict[int, EvseView] = {}
+        self._transactions: dict[int, str] = {}
+        """By EVSE the last transaction that was looked at: an id may be used again while it runs."""
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
         self._listeners: list[Callable[[Reservation, ReservationEnd], None]] = []
@@ -48,6 +50,9 @@ class Reservations:
     async def load(self) -> None:
         """As they were left; what expired meanwhile ends with the first look at the clock."""
         now = self._now()
+        for actor in self._station.actors.values():
+            if actor.session.transaction is not None:
+                self._transactions[actor.id] = actor.session.transaction.id
         for reservation in await self._station.store.reservations.load():
             if reservation.expires_at <= now:
                 self._ended(reservation, ReservationEnd.EXPIRED)
@@ -123,12 +128,14 @@ class Reservations:
     def view_changed(self, view: EvseView) -> None:
         """A start may end a reservation, as may a fault; and who is free decides what is held."""
         self._views[view.evse] = view
+        running = self._station.actors[view.evse].session.transaction
+        if running is not None and running.id != self._transactions.get(view.evse):
+            self._transactions[view.evse] = running.id
+            if running.reservation_id in self._book:
+                # Its row went with the commit that began the transaction.
+                self._over(self._book.pop(running.reservation_id), ReservationEnd.USED)
         if not self._book:
             return
-        running = self._station.actors[view.evse].session.transaction
-        if running is not None and running.reservation_id in self._book:
-            # Its row went with the commit that began the transaction.
-            self._over(self._book.pop(running.reservation_id), ReservationEnd.USED)
         for reservation in removed(self._book.values(), self._standings()):
             self._end(reservation, ReservationEnd.REMOVED)
         self._distribute()

@@ -101,6 +101,18 @@ def test_after_the_reservation_the_usual_time_out_counts() -> None:
     assert walk.session.phase is SessionPhase.FINISHING
 
 
+def test_whom_it_is_reserved_for_may_show_the_card_late() -> None:
+    """The cable waited for longer than ConnectionTimeOut: the card starts all the same."""
+    walk = reserved()
+    walk.plug()
+    walk.wait(600)
+    walk.tap(ALICE)
+    walk.answer()
+    assert walk.session.phase is SessionPhase.PREPARING and walk.session.grant is not None
+    walk.begin_read()
+    assert walk.only(BeginTransaction).transaction.reservation_id == 5
+
+
 def test_a_cable_that_was_in_before_does_not_become_reserved() -> None:
     """§4.9 knows no way from Preparing to Reserved; strangers are refused all the same."""
     walk = Walk()

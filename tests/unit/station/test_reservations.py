@@ -142,6 +142,21 @@ async def test_a_running_transaction_does_not_get_its_reservation_back(tmp_path:
         assert world.view().transaction_id is not None
 
 
+async def test_an_id_that_is_used_again_is_another_reservation(tmp_path: Path) -> None:
+    """Also after a restart the transaction of the first one does not end the second."""
+    async with World(tmp_path, evses=2) as world:
+        await reserve(world, wanted(1, 1))
+        await world.plug(1)
+        await world.tap(ANNA, (1,))
+        assert world.view(1).transaction_id is not None
+        assert await reserve(world, wanted(1, 2, BEN)) is ReserveStatus.ACCEPTED
+        await world.advance(70)
+        assert reserved(world) == [False, True]
+        await world.restart()
+        await world.advance(70)
+        assert reserved(world) == [False, True]
+
+
 async def test_cancel(tmp_path: Path) -> None:
     """TC_051, TC_052."""
     async with World(tmp_path) as world:
