@@ -152,12 +152,11 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
     maintenance = await maintenance_of(
         installation, settings, store, around.clock, station, installer
     )
-    prices = station.prices if station.prices.enabled else None
     services = Services(
         charging_profiles=profiles,
         local_list=station.local_list,
         reservations=station.reservations,
-        prices=prices,
+        prices=station.prices.service,
         maintenance=maintenance.for_backend,
     )
     backend = _backend(installation, settings, store, around.clock, station, services)

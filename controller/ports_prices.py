@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from controller.core.model import IdToken, RequestStatus
-from controller.core.pricing import FinalCost, PriceText, RunningCost
+
+if TYPE_CHECKING:
+    from controller.core.pricing import FinalCost, PriceText, RunningCost
 
 
 class Prices(Protocol):

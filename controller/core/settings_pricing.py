@@ -6,9 +6,9 @@ CustomDisplayCostAndPrice = "true" for a display of another kind.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from controller.core import pricing_json
 from controller.core.installation import Installation
 from controller.core.settings import Access, Kind, Setting
 from controller.core.settings_words import boolean, whole
@@ -23,15 +23,19 @@ _R = Access.READ_ONLY
 
 
 def _default_price(value: str) -> str:
+    from controller.core import pricing_json  # only a station that is told prices pays for it
+
     return _problem(pricing_json.default_price, value)
 
 
 def _default_price_text(value: str) -> str:
+    from controller.core import pricing_json
+
     return _problem(pricing_json.default_price_text, value)
 
 
-def _problem(read: object, value: str) -> str:
-    if not value or not callable(read):
+def _problem(read: Callable[[str], object], value: str) -> str:
+    if not value:
         return ""
     try:
         read(value)

@@ -11,6 +11,7 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from controller import ports_prices
 from controller.core.model import (
     ConnectorUnplugged,
     EvseView,
@@ -30,7 +31,6 @@ from controller.core.pricing import (
     offline_cost,
     usage_of,
 )
-from controller.core.settings_pricing import DISPLAY
 from controller.station import prices_memory
 from controller.station.prices_memory import EvsePrices
 from controller.station.prices_shown import default_texts, shown
@@ -50,7 +50,7 @@ TOKENS = 50
 
 
 class Prices:
-    """Implements `ports_prices.Prices`; without a display it does nothing."""
+    """Implements `ports_prices.Prices` and `no_prices.StationPrices`."""
 
     def __init__(self, station: Station) -> None:
         self._station = station
@@ -60,14 +60,12 @@ class Prices:
         self._last_shown: dict[int, dict[str, Any] | None] = {}
 
     @property
-    def enabled(self) -> bool:
-        """There is a display for prices."""
-        return self._station.settings.boolean(DISPLAY)
+    def service(self) -> ports_prices.Prices | None:
+        """What a backend may use."""
+        return self
 
     async def load(self) -> None:
         """What was known when the station stopped."""
-        if not self.enabled:
-            return
         for evse in self._station.actors:
             stored = await self._station.store.values.get(_name(evse))
             self._evses[evse] = prices_memory.restored(stored)
@@ -142,10 +140,9 @@ class Prices:
 
     def asking(self, token: IdToken) -> None:
         """The backend is about to be asked about a token: an older price of it does not count."""
-        if self._evses:
-            name = token.value.casefold()
-            self._users.pop(name, None)
-            self._asked[name] = asyncio.Event()
+        name = token.value.casefold()
+        self._users.pop(name, None)
+        self._asked[name] = asyncio.Event()
 
     async def answered(self, token: IdToken, *, accepted: bool) -> None:
         """Give an accepted driver's price WaitForSetUserPriceTimeout to arrive."""

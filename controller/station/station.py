@@ -52,7 +52,7 @@ from controller.station.evse import EvseActor
 from controller.station.guard_feed import GuardFeed
 from controller.station.local_list import StationLocalList
 from controller.station.metering import MeterPoller
-from controller.station.prices import Prices
+from controller.station.no_prices import prices_of
 from controller.station.readers import ReaderLoop
 from controller.station.recovery import Recovery
 from controller.station.reservations import Reservations
@@ -116,7 +116,7 @@ class Station:
         self.control = Control(self)
         self.upkeep = StationUpkeep(self)
         self.cards = CardDesk(self)
-        self.prices = Prices(self)
+        self.prices = prices_of(self)
         self.snapshots = Snapshots(self, version)
         self._socket = ControlSocket(control_socket, self) if control_socket else None
         self._transactions: dict[int, str | None] = {}

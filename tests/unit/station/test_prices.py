@@ -40,11 +40,18 @@ async def skip(world: World, seconds: float) -> None:
     await world.advance(2)
 
 
+def messages(world: World) -> CostMessages:
+    """The block of the 1.6 adapter over this station."""
+    service = world.station.prices.service
+    assert service is not None
+    return CostMessages(service, world.store.outbox)
+
+
 async def transfer(world: World, message: str, data: object) -> dict[str, Any]:
     """A DataTransfer of the backend, as the handlers pass it on."""
     text = data if isinstance(data, str) else json.dumps(data)
     request = {"vendorId": COST_VENDOR, "messageId": message, "data": text}
-    reply = CostMessages(world.station.prices, world.store.outbox).transfer(request)
+    reply = messages(world).transfer(request)
     answer = reply if isinstance(reply, Answer) else await reply
     assert answer.payload is not None
     return answer.payload
@@ -94,7 +101,7 @@ async def test_without_a_price_or_a_display_nothing_is_shown(tmp_path: Path) -> 
         assert w.station.snapshots.snapshot()["evses"][0]["price"] is None
     async with World(tmp_path) as bare:
         assert bare.station.snapshots.snapshot()["evses"][0]["price"] is None
-        assert bare.station.prices.transactions() == ()
+        assert bare.station.prices.service is None
 
 
 async def test_the_drivers_own_price(tmp_path: Path) -> None:
@@ -240,7 +247,7 @@ async def test_a_malformed_cost_leaves_the_last_one(tmp_path: Path) -> None:
 async def test_unknown_messages(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         assert await transfer(w, "Discount", {}) == {"status": "UnknownMessageId"}
-        reply = CostMessages(w.station.prices, w.store.outbox).transfer({"vendorId": COST_VENDOR})
+        reply = messages(w).transfer({"vendorId": COST_VENDOR})
         assert isinstance(reply, Answer) and reply.payload == {"status": "UnknownMessageId"}
 
 
