@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -69,8 +70,9 @@ class LabBackend(Csms):
         self.log: list[str] = []
         """Every frame in one line, for messages of failing cases."""
         self._ids: dict[str, int] = {}
+        self._actions: Counter[str] = Counter()
         self._cursor = 0
-        self._calls_made = 0
+        self._asked_for: Counter[str] = Counter()
         self._news = asyncio.Event()
 
     # --- what it is like --------------------------------------------------------------------------
@@ -189,8 +191,8 @@ class LabBackend(Csms):
         **wanted: Any,
     ) -> Payload:
         """Ask the station; its answer must fit `wanted`. Raises CallFailed for a CALLERROR."""
-        number = self._calls_made
-        self._calls_made += 1
+        number = self._asked_for[action]
+        self._asked_for[action] += 1
         try:
             answer = await super().call(action, payload, timeout_s)
         except TimeoutError:
@@ -207,8 +209,8 @@ class LabBackend(Csms):
 
     async def fails(self, action: str, payload: Payload, *codes: str) -> CallFailed:
         """Ask the station for what it must answer with CALLERROR of one of these codes."""
-        number = self._calls_made
-        self._calls_made += 1
+        number = self._asked_for[action]
+        self._asked_for[action] += 1
         point = Point(kind="answer", number=number, action=action, wanted={"code": codes[0]})
         try:
             answer = await super().call(action, payload, 60.0)
@@ -225,7 +227,7 @@ class LabBackend(Csms):
 
     async def unanswered(self, action: str, payload: Payload, for_s: float) -> None:
         """Ask the station for what it must not answer at all."""
-        self._calls_made += 1
+        self._asked_for[action] += 1
         try:
             answer = await super().call(action, payload, for_s)
         except TimeoutError:
@@ -261,7 +263,8 @@ class LabBackend(Csms):
             self.repeated.append(call)
             self._news.set()
             return
-        number = self._ids[frame[1]] = len(self._ids)
+        number = self._ids[frame[1]] = self._actions[call.action]
+        self._actions[call.action] += 1
         call.index = number
         point = Point(kind="call", number=number, action=call.action, wanted={})
         tampered = self._saboteur.tamper(point, call.payload)

@@ -15,7 +15,7 @@ Payload = dict[str, Any]
 class Point:
     """One frame of the station in the eyes of a case: a call, or the answer to a call of the backend.
 
-    Virtual time makes runs alike, so its number finds it again. `wanted`: what the case asked of it.
+    Virtual time makes runs alike, so its number among its kind finds it again. `wanted`: what the case asked of it.
     """
 
     kind: str
@@ -62,10 +62,8 @@ class Wrecker:
         self._drop = chance.random() < 0.5
 
     def tamper(self, point: Point, payload: Payload) -> Payload | None:
-        if (point.kind, point.number) != (self.target.kind, self.target.number):
-            return payload
-        if point.action != self.target.action:
-            self.done = f"another frame: {point} instead of {self.target}"
+        target = self.target
+        if (point.kind, point.action, point.number) != (target.kind, target.action, target.number):
             return payload
         if not self._drop:
             try:

@@ -80,8 +80,8 @@ async def change_key(lab: Lab) -> None:
     await change(lab, "meterValueSampleINTERVAL", "10")
     await reads(lab, "MeterValueSampleInterval", "10")
     await lab.begin_charging()
-    first = await lab.csms.expect("MeterValues", connectorId=1)
-    second = await lab.csms.expect("MeterValues", connectorId=1)
+    first = await lab.csms.expect("MeterValues", connectorId=1, within=12)
+    second = await lab.csms.expect("MeterValues", connectorId=1, within=12)
     assert 9 < second.at_s - first.at_s < 11
     await lab.power_loss()
     await lab.registered()
