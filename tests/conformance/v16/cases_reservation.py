@@ -440,3 +440,38 @@ async def nonsense(lab: Lab) -> None:
     await reserve(lab, "Rejected", connector=2)
     await reserve(lab, "Rejected", connector=-1)
     await lab.csms.quiet("StatusNotification", for_s=5)
+
+
+@case(
+    "R16-RES-1",
+    title="One reader, two connectors, one of them reserved: each card finds its own",
+    evses=2,
+    **QUIET,
+)
+async def one_reader(lab: Lab) -> None:
+    await reserve(lab, connector=2)
+    await told(lab, "Reserved", 2)
+    lab.plug(2)
+    await lab.sleep(2)
+    lab.tap(OTHER_CARD)
+    await lab.csms.quiet("StartTransaction", for_s=10)
+    lab.plug(1)
+    await lab.csms.expect("StartTransaction", connectorId=1, idTag=OTHER_CARD, reservationId=ABSENT)
+    await told(lab, "Charging", 1, "SuspendedEV")
+    lab.tap(CARD)
+    await lab.csms.expect("StatusNotification", connectorId=2, status="Preparing")
+    await lab.csms.expect("StartTransaction", connectorId=2, idTag=CARD, reservationId=1)
+
+
+@case("R16-RES-1", title="The station dies right after ReserveNow was answered", **QUIET)
+async def killed(lab: Lab) -> None:
+    await reserve(lab)
+    await lab.kill(guard=True)
+    await lab.csms.expect("BootNotification")
+    await told(lab, "Reserved")
+    await cancel(lab)
+    await told(lab, "Available")
+    await lab.kill()
+    await lab.csms.expect("BootNotification")
+    await told(lab, "Available")
+    await cancel(lab, 1, "Rejected")
