@@ -8,6 +8,8 @@ from pathlib import Path
 
 CARD = "04A2B3C4"
 REFUSED_CARD = "04DEAD00"
+PRICE = '{"priceText": "0.39 EUR/kWh", "chargingPrice": {"kWhPrice": 0.39}}'
+"""What charging costs here; the page shows it."""
 
 
 def free_port(preferred: int = 0) -> int:
@@ -44,6 +46,7 @@ class DemoSetup:
     def write(self) -> Path:
         """Write the configuration file; returns its path."""
         web = f'[web]\nlisten = "127.0.0.1:{self.web_port}"\n' if self.web_port else ""
+        prices = f"DefaultPrice = '{PRICE}'\nCurrency = \"EUR\"" if self.web_port else ""
         self.config.write_text(
             f"""\
 [station]
@@ -76,6 +79,7 @@ listen = "127.0.0.1:{self.bench_port}"
 {web}
 [ocpp16]
 MeterValueSampleInterval = "{self.sample_interval_s}"
+{prices}
 """,
             encoding="utf-8",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import re
 from collections.abc import Awaitable, Callable
 
 from controller.clock import Clock
@@ -84,8 +85,12 @@ class SigningPolicy:
 
     def is_key(self, printed: str) -> bool:
         """The configured key is this one, however it is printed."""
-        known = base64.b64decode(self._settings.text(self._key_name)).rpartition(b":")[2]
-        return _plain(known) == _plain(printed.encode())
+        return _plain(self.printed_key) == _plain(printed)
+
+    @property
+    def printed_key(self) -> str:
+        """As printed on the meter; "" = not known."""
+        return base64.b64decode(self._settings.text(self._key_name)).decode().rpartition(":")[2]
 
     @property
     def knows_key(self) -> bool:
@@ -93,8 +98,8 @@ class SigningPolicy:
         return bool(self._settings.text(self._key_name))
 
 
-def _plain(key: bytes) -> bytes:
-    return key.removeprefix(b"0x").translate(None, b" \t\n:.-").upper()
+def _plain(key: str) -> str:
+    return re.sub(r"[\s:.\-]", "", key.removeprefix("0x")).upper()
 
 
 class Signer:

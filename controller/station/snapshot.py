@@ -83,6 +83,7 @@ class Snapshots:
                     **view_to_json(station.control.view(evse)),
                     "transaction": _transaction(actor.session.transaction),
                     "price": station.prices.view(evse),
+                    "meter_public_key": actor.signer.policy.printed_key if actor.signer else "",
                     "limit": _limit(station, evse),
                 }
                 for evse, actor in station.actors.items()

@@ -17,7 +17,7 @@ of each; what is marked * it derives when it is missing:
                 "id_token" (these four, or "transaction": {"id", "energy_wh", "started_at",
                 "id_token"}), "faults": [{"name", "detail", "latched": bool, "severity", "driver",
                 "installer" (what each should do), "clears" (what ends it)}],
-                "price"* (null, or what `station/prices_shown.py` says)}],
+                "price"* (null, or what `station/prices_shown.py` says), "meter_public_key"* (as printed)}],
      "last_card": "uid" or "card": {"uid", "at", "result"} or null,
      "asked"*: null or {"uid", "for": "start" | "stop", "evses": [1, 2], "question", "until"} (a card that
                could mean several EVSEs; `POST /api/card/evse/N` from our own page answers),

@@ -141,3 +141,13 @@ def test_every_evse_has_its_own(page: Page, world: Any) -> None:
     world.change(evses=[{**first, "price": PRICE}, {**first, "evse": 2, "price": RUNNING}])
     expect(page.locator(".evse").nth(0).locator(".amount")).to_be_hidden()
     expect(page.locator(".evse").nth(1).locator(".amount")).to_have_text("2.31 EUR")
+
+
+def test_the_public_key_of_a_signing_meter_can_be_read(page: Page, world: Any) -> None:
+    """REG-EICH-7."""
+    key = page.locator("[data-f=key]")
+    expect(key).to_be_hidden()
+    world.change({"meter_public_key": "3059301306072A8648CE3D0201" * 7})
+    expect(key).to_have_text("3059301306072A8648CE3D0201" * 7)
+    shot(page, "public-key")
+    assert fits(page)

@@ -54,6 +54,8 @@ function render(card, evse, id) {
   field("since", evse.transaction ? since(evse.transaction.started_at) : "no charge running");
   find("[data-f=since]").parentElement.hidden = Boolean(evse.transaction && !evse.transaction.started_at);
   field("by", evse.transaction?.id_token || "–");
+  field("key", evse.meter_public_key || "");
+  find("[data-f=key]").parentElement.hidden = !evse.meter_public_key;
   renderPrice(find(".price"), evse.price);
   renderFaults(card, find(".faults"), evse.faults ?? []);
   renderPower(card, find(".spark path"), evse.power_w);

@@ -423,3 +423,12 @@ async def test_signing_does_not_stop_the_polls(tmp_path: Path) -> None:
         values = [r for r in await w.reports() if isinstance(r, MeterValuesTaken)]
         assert {len(signed(message(r))) for r in values} == {0, 1}
         await asyncio.sleep(0)
+
+
+async def test_the_page_shows_the_key_as_it_is_printed(tmp_path: Path) -> None:
+    """REG-EICH-7."""
+    async with world(tmp_path) as w:
+        (evse,) = w.station.snapshots.snapshot()["evses"]
+        assert evse["meter_public_key"] == KEY
+    async with World(tmp_path) as bare:
+        assert bare.station.snapshots.snapshot()["evses"][0]["meter_public_key"] == ""
