@@ -12,6 +12,7 @@ Payload = dict[str, Any]
 
 REGISTER = "Energy.Active.Import.Register"
 NEVER_TOLD = -1
+LIFE_S = 66.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,8 +85,10 @@ class Books:
         at = payload["timestamp"]
         if _moment(at) < _moment(known.start["timestamp"]):
             self._object(f"transaction {known.id} stops before it starts")
+        # After a power loss the end is the last stored moment of life: at most a minute old.
+        spare_s = LIFE_S if payload.get("reason") in ("PowerLoss", "Reboot") else 0.0
         for values in known.meter_values:
-            if any(_moment(v["timestamp"]) > _moment(at) for v in values["meterValue"]):
+            if any(_moment(v["timestamp"]) > _moment(at) + spare_s for v in values["meterValue"]):
                 self._object(f"meter values of {known.id} from after its end")
                 break
         known.stop = payload

@@ -58,8 +58,10 @@ BEGIN_AGE_S = 1.5
 """With the contactor open the register stands still, so a poll this young is a fresh one."""
 BEGIN_WAIT_S = 3.0
 """How long a start waits for a poll before the last known register has to do."""
-LIFE_S = 60.0
+LIFE_S = 65.0
 """The last moment of life of a transaction is stored this often."""
+LIFE_SPREAD_S = 7.0
+"""A sample that comes so much earlier takes the moment of life along."""
 STORE_RETRY_S = 1.0
 
 
@@ -272,10 +274,12 @@ class EvseActor:
             running = self.session.transaction
             if (running.id if running is not None else None) == fact.due.transaction_id:
                 if not self.session.ending and (self.joined or running is None):
-                    if running is not None:
-                        # What the backend is told lies before the end, also of a power loss.
-                        self._alive_due_s = self._now_s()
-                        await self._beat(running)
+                    if running is not None and self._alive_due_s is not None:
+                        # With a sample that is due about now: then no value of a minute's rhythm is
+                        # younger than the end after a power loss. More often would wear the card out.
+                        if self._now_s() >= self._alive_due_s - LIFE_SPREAD_S:
+                            self._alive_due_s = self._now_s()
+                            await self._beat(running)
                     fact.due.take(fact.reading, fact.signed)
                     self._around.reports_waiting()
             return
