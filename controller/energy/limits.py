@@ -23,7 +23,7 @@ from controller.core.sharing_values import (
 )
 from controller.core.turns import TURN_S
 from controller.ports import GuardLink
-from controller.ports_charging import ProfileLimits
+from controller.ports_charging import ProfileLimit, ProfileLimits
 from hal.types import MeterReading
 
 _log = logging.getLogger(__name__)
@@ -88,15 +88,17 @@ class Limits:
         snapshot = self._guard.snapshot
         seen = {evse.evse: evse for evse in snapshot.evses} if snapshot is not None else {}
         at_s = snapshot.at_ns / 1e9 if snapshot is not None else 0.0
-        rotations = self._rotations()
+        rotations, station = self._rotations(), self._station_limit()
+        whole = UNLIMITED if station is None or station.amps is None else station.amps
+        least_amps = MIN_AMPS if station is None else max(station.least_amps, MIN_AMPS)
         grants = self._sharing.step(
             [
-                self._asking(evse, seen.get(evse.id), at_s, rotations.get(evse.id, ""))
+                self._asking(evse, seen.get(evse.id), at_s, rotations.get(evse.id, ""), least_amps)
                 for evse in self._evses.values()
             ],
             self._clock.monotonic_ns() / 1e9,
             site=self._site,
-            profile=self._station_profile(),
+            profile=(whole, whole, whole),
         )
         before, self._grants = self._grants, grants
         for evse, grant in grants.items():
@@ -106,16 +108,21 @@ class Limits:
                 self._changed(evse)
 
     def _asking(
-        self, evse: EvseInstallation, seen: EvseSnapshot | None, at_s: float, rotation: str
+        self,
+        evse: EvseInstallation,
+        seen: EvseSnapshot | None,
+        at_s: float,
+        rotation: str,
+        least_amps: float,
     ) -> Asking:
         most_amps = evse.max_amps
         if seen is not None and seen.plugged and seen.cable_amps is not None:
             most_amps = min(most_amps, seen.cable_amps)
-        profile_amps, least_amps = None, MIN_AMPS
+        profile_amps = None
         wants = evse.id in self._wanting
         if wants and self._profiles is not None:
-            own, whole = self._profiles.limit(evse.id), self._profiles.station_limit()
-            profile_amps, least_amps = own.amps, max(own.least_amps, whole.least_amps, MIN_AMPS)
+            own = self._profiles.limit(evse.id)
+            profile_amps, least_amps = own.amps, max(own.least_amps, least_amps)
         return Asking(
             evse=evse.id,
             lines=lines_of(evse.phases, rotation),
@@ -136,12 +143,10 @@ class Limits:
             return None
         return Measured(at_s=reading.taken_at_ns / 1e9, amps=max(known))
 
-    def _station_profile(self) -> Phases:
+    def _station_limit(self) -> ProfileLimit | None:
         if self._profiles is None or not self._wanting:
-            return NO_LIMIT
-        amps = self._profiles.station_limit().amps
-        whole = UNLIMITED if amps is None else amps
-        return whole, whole, whole
+            return None
+        return self._profiles.station_limit()
 
     def _rotations(self) -> dict[int, str]:
         """How the phases of each EVSE are wired, as far as somebody said so."""

@@ -1,0 +1,197 @@
+"""The service that shares the supply: what it reads from guard, meters, profiles and settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from controller.core.composite import ProfileLimit
+from controller.core.guard_messages import Snapshot
+from controller.core.installation import Installation, Site
+from controller.core.settings_list import settings_for
+from controller.core.sharing_values import LimitedBy
+from controller.energy.limits import Limits
+from hal.types import MeterReading
+from tests.unit.station.fakes import FakeClock, FakeGuard, installation
+
+
+class Guard(FakeGuard):
+    """A guard that may not have told anything yet."""
+
+    silent = False
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return None if self.silent else super().snapshot  # type: ignore[return-value]
+
+
+class Profiles:
+    """ProfileLimits by hand."""
+
+    def __init__(self) -> None:
+        self.own: dict[int, ProfileLimit] = {}
+        self.whole = ProfileLimit()
+        self.next_change_at = None
+        self.asked = 0
+        self.changed: Any = None
+
+    def limit(self, evse: int) -> ProfileLimit:
+        self.asked += 1
+        return self.own.get(evse, ProfileLimit())
+
+    def station_limit(self) -> ProfileLimit:
+        self.asked += 1
+        return self.whole
+
+    def on_change(self, changed: Any) -> Any:
+        self.changed = changed
+        return lambda: None
+
+
+class Bench:
+    """Two EVSEs of 32 A unless told otherwise."""
+
+    def __init__(
+        self, tmp_path: Path, *, site: float | None = 32.0, phases: tuple[int, ...] = (1, 1),
+        rotation: str = "",
+    ) -> None:  # fmt: skip
+        made = installation(tmp_path, len(phases))
+        evses = tuple(
+            replace(evse, max_amps=32.0, phases=n)
+            for evse, n in zip(made.evses, phases, strict=True)
+        )
+        self.installation: Installation = replace(made, evses=evses, site=Site(max_amps=site))
+        changed = {"ConnectorPhaseRotation": rotation} if rotation else {}
+        self.settings = settings_for(self.installation, changed)
+        self.clock = FakeClock()
+        self.guard = Guard(self.clock, len(phases))
+        self.profiles = Profiles()
+        self.readings: dict[int, MeterReading] = {}
+        self.changes: list[int] = []
+        self.limits = Limits(
+            installation=self.installation, settings=self.settings, guard=self.guard,
+            clock=self.clock, profiles=self.profiles,
+        )  # fmt: skip
+        self.limits.bind(self.readings.get, self.changes.append)
+
+    def start(self, *evses: int) -> None:
+        for evse in evses:
+            self.guard.plug(evse)
+            self.limits.wants(evse, True)
+            self.follow()
+
+    def follow(self) -> None:
+        """The guard does as the limits say, and vehicles draw all of it."""
+        for n, seen in self.guard.evses.items():
+            amps = self.limits.grant(n).amps if seen.plugged else 0.0
+            self.guard.change(n, offered_amps=amps, permitted_amps=amps, contactor_closed=amps > 0)
+            self.readings[n] = reading(self.clock, amps)
+
+    def run(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.now_ns += 1_000_000_000
+            self.follow()
+            self.limits.look()
+
+    def amps(self) -> list[float]:
+        return [self.limits.grant(n).amps for n in self.guard.evses]
+
+
+def reading(clock: FakeClock, amps: float) -> MeterReading:
+    return MeterReading(
+        energy_wh=0.0, taken_at_ns=clock.now_ns, power_w=amps * 230, amps=(amps, None, None),
+        volts=(230.0, None, None), refresh_ms=0,
+    )  # fmt: skip
+
+
+def test_the_first_gets_its_offer_in_the_same_moment(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.start(1)
+    assert bench.amps() == [32.0, 0.0]
+    assert bench.changes == [1]
+
+
+def test_two_share_and_whoever_changes_is_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.start(1, 2)
+    assert bench.amps() == [16.0, 0.0]
+    bench.run(5)
+    assert bench.amps() == [16.0, 16.0]
+    bench.changes.clear()
+    bench.limits.wants(2, False)
+    assert bench.amps() == [16.0, 0.0]
+    assert bench.changes == [2]
+    bench.guard.unplug(2)
+    bench.run(6)
+    assert bench.amps() == [32.0, 0.0]
+
+
+def test_without_a_word_of_the_guard_nobody_gets_anything(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.guard.silent = True
+    bench.limits.wants(1, True)
+    assert bench.amps() == [0.0, 0.0]
+    bench.guard.silent = False
+    bench.limits.look()
+    assert bench.amps() == [32.0, 0.0]
+
+
+def test_profiles_of_evse_and_station(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.profiles.own[1] = ProfileLimit(amps=10.0)
+    bench.start(1)
+    assert bench.limits.grant(1).amps == 10.0
+    assert bench.limits.grant(1).by is LimitedBy.PROFILE
+    bench.profiles.whole = ProfileLimit(amps=7.0)
+    bench.profiles.changed()
+    assert bench.limits.grant(1).amps == 7.0
+    assert bench.limits.grant(1).by is LimitedBy.STATION_PROFILE
+
+
+def test_less_than_the_least_of_a_profile_pauses(tmp_path: Path) -> None:
+    """R16-SC: minChargingRate."""
+    bench = Bench(tmp_path)
+    bench.profiles.own[1] = ProfileLimit(amps=8.0, least_amps=9.0)
+    bench.start(1)
+    assert bench.amps() == [0.0, 0.0]
+    bench.profiles.own[1] = ProfileLimit(amps=9.0, least_amps=9.0)
+    bench.profiles.changed()
+    assert bench.amps() == [9.0, 0.0]
+    bench.profiles.whole = ProfileLimit(amps=10.0, least_amps=11.0)
+    bench.profiles.changed()
+    assert bench.amps() == [0.0, 0.0]
+
+
+def test_nobody_wants_anything_so_nothing_is_computed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.run(10)
+    assert bench.profiles.asked == 0
+
+
+def test_a_thin_cable_leaves_the_rest_to_others(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.guard.change(1, cable_amps=13.0)
+    bench.start(1, 2)
+    bench.run(8)
+    assert bench.amps() == [13.0, 19.0]
+
+
+def test_the_wiring_of_the_phases_is_a_setting(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rotation="1.RST,2.STR")
+    bench.start(1, 2)
+    assert bench.amps() == [32.0, 32.0], "one is on L1, the other on L2"
+
+
+def test_three_phases_need_room_on_each(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, phases=(3, 1), rotation="1.RST,2.TRS")
+    bench.start(1, 2)
+    bench.run(8)
+    assert bench.amps() == [16.0, 16.0]
+
+
+def test_no_site_limit(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, site=None)
+    bench.start(1, 2)
+    assert bench.amps() == [32.0, 32.0]
+    assert bench.limits.grant(1).by is LimitedBy.EVSE
