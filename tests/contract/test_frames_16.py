@@ -31,6 +31,7 @@ from controller.core.model import (
 )
 from controller.core.settings_words import MEASURANDS
 from controller.ocpp.v16 import translate
+from controller.ocpp.v16.first_contact import boot_notification
 from controller.ocpp.validation import validators_16
 from tests.unit.ocpp.fakes import T0, view
 
@@ -215,7 +216,7 @@ def test_boot_notification_is_valid_even_when_everything_is_too_long() -> None:
         id="x", vendor="v" * 60, model="m" * 60, serial_number="s" * 60, firmware_version="f" * 60
     )
     for identity in (long, StationIdentity(id="x")):
-        payload = translate.boot_notification(identity)
+        payload = boot_notification(identity)
         assert VALIDATORS.request("BootNotification", payload) is None
 
 

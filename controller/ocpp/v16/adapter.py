@@ -26,16 +26,16 @@ from controller.core.installation import Installation
 from controller.core.model import AuthorizationStatus, EvseView, IdToken, IdTokenInfo
 from controller.core.settings import Settings
 from controller.errors import BackendUnavailable
-from controller.ocpp.calls import Calls, LinkLost
-from controller.ocpp.frames import FrameLog
+from controller.ocpp.calls import LinkLost
 from controller.ocpp.moving import Mover
 from controller.ocpp.network import Network
 from controller.ocpp.outbox import Outbox
-from controller.ocpp.rpc import DIALECT_16, IncomingCall, Rpc
+from controller.ocpp.rpc import IncomingCall
 from controller.ocpp.v16 import translate
 from controller.ocpp.v16.blocks import Block, Payload, Reply
 from controller.ocpp.v16.compose import blocks
-from controller.ocpp.v16.connection import link_16, network_16
+from controller.ocpp.v16.connection import network_16
+from controller.ocpp.v16.first_contact import FirstContact
 from controller.ocpp.v16.handlers import Handlers
 from controller.ocpp.v16.heartbeat import Heartbeats
 from controller.ocpp.v16.registration import Registration, RegistrationState
@@ -50,7 +50,6 @@ from controller.ports import OutboxStore, Services, StationControl, ValueStore
 log = logging.getLogger(__name__)
 
 LATE_AUTHORIZE_S = 120.0
-LATE_BOOT_S = 30.0
 LATE_STATUS_S = 60.0
 EVER_ACCEPTED = "ocpp16.ever_accepted"
 VIEWS_WAIT_S = 5.0
@@ -72,8 +71,9 @@ class Adapter:
         random_part: Callable[[], float] = random.random,
         pong_timeout_s: float = 10.0,
         network: Network | None = None,
+        contact: FirstContact | None = None,
     ) -> None:
-        self._installation = installation
+        """`contact`: the link, if it was made before; else it is made here, over `network`."""
         self._settings = settings
         self._store = outbox
         self._values = values
@@ -81,21 +81,17 @@ class Adapter:
         self._control: StationControl | None = None
         self._handlers: Handlers | None = None
         self._blocks: list[Block] = []
-        self._frames = FrameLog()
         self._validators = validators_16()
-        self._calls = Calls(
-            Rpc(DIALECT_16),
-            on_call=self._on_call,
-            on_silence=self._on_silence,
-            is_mute=lambda: self._registration.state is RegistrationState.REJECTED,
-            on_invalid=lambda why: self._on_invalid(why),
-            frames=self._frames,
-        )
         self._on_invalid: Callable[[str], None] = lambda _why: None
-        self._network = network or network_16(installation, settings)
-        self._link = link_16(
-            installation, settings, self._network, random_part, pong_timeout_s, self
+        self._contact = contact or FirstContact(
+            installation=installation,
+            settings=settings,
+            network=network or network_16(installation, settings),
+            random_part=random_part,
+            pong_timeout_s=pong_timeout_s,
         )
+        self._network = self._contact.network
+        self._calls, self._link = self._contact.calls, self._contact.link
         self._mover = Mover(self._network, outbox, settings)
         self._network.attach(renew=self._link.renew, moves=self._mover.look)
         self._heartbeats = Heartbeats(
@@ -194,7 +190,8 @@ class Adapter:
         await self.load()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._link.run())
+                self._contact.hand_over(self)
+                group.create_task(self._contact.run())
                 group.create_task(self._outbox.run())
                 group.create_task(self._statuses.run())
                 group.create_task(self._mover.run(self._control))
@@ -236,13 +233,12 @@ class Adapter:
 
     def frames(self) -> list[tuple[str, list[Any]]]:
         """The last frames, oldest first."""
-        return self._frames.all()
+        return self._contact.frames.all()
 
     # --- the link ---------------------------------------------------------------------------------
 
     def link_up(self) -> None:
         """The WebSocket is open."""
-        self._calls.attach(self._link.send)
         self._session = asyncio.get_running_loop().create_task(self._serve())
 
     def link_down(self) -> None:
@@ -253,11 +249,6 @@ class Adapter:
         if self._session is not None:
             self._session.cancel()
             self._session = None
-        self._calls.detach()
-
-    def link_frame(self, raw: bytes | str) -> None:
-        """A frame came in."""
-        self._calls.receive(raw)
 
     async def _serve(self) -> None:
         assert self._control is not None
@@ -322,6 +313,9 @@ class Adapter:
             late_s=late_s,
             message_id=message_id,
         )
+        return self._checked(action, answer)
+
+    def _checked(self, action: str, answer: Payload) -> Payload:
         problem = self._validators.response(action, answer)
         if problem is not None:
             log.warning("the answer to %s is odd: %s %s", action, problem.where, problem.text)
@@ -332,8 +326,7 @@ class Adapter:
         return await self._call(action, payload, late_s=late_s)
 
     async def _boot(self) -> Payload:
-        payload = translate.boot_notification(self._installation.station)
-        return await self._call("BootNotification", payload, late_s=LATE_BOOT_S)
+        return self._checked("BootNotification", await self._contact.boot())
 
     def _send_status(self, payload: Payload) -> asyncio.Future[Payload]:
         return self._calls.start(
@@ -360,12 +353,23 @@ class Adapter:
 
     # --- incoming ---------------------------------------------------------------------------------
 
-    def _on_call(self, call: IncomingCall) -> Reply:
+    def incoming(self, call: IncomingCall) -> Reply:
+        """Answer a call of the backend."""
         assert self._handlers is not None
         return self._handlers.answer(call)
 
-    def _on_silence(self) -> None:
+    def silence(self) -> None:
+        """A call got no answer in time."""
         self._link.probe()
+
+    def invalid(self, why: str) -> None:
+        """A frame was no OCPP message."""
+        self._on_invalid(why)
+
+    @property
+    def mute(self) -> bool:
+        """The backend rejected the station: it gets no answers."""
+        return self._registration.state is RegistrationState.REJECTED
 
     def _on_setting(self, name: str, value: str) -> None:
         if name == "WebSocketPingInterval":

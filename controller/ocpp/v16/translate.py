@@ -14,7 +14,6 @@ from enum import StrEnum
 from typing import Any
 
 from controller.core import faults
-from controller.core.installation import StationIdentity
 from controller.core.model import (
     AuthorizationStatus,
     ChargingState,
@@ -192,19 +191,6 @@ def _joined(codes: Iterable[str]) -> str:
 
 
 # --- our messages -------------------------------------------------------------------------------
-
-
-def boot_notification(identity: StationIdentity) -> Payload:
-    """BootNotification: who we are."""
-    payload: Payload = {
-        "chargePointVendor": identity.vendor[:20],
-        "chargePointModel": identity.model[:20],
-    }
-    if identity.serial_number:
-        payload["chargePointSerialNumber"] = identity.serial_number[:25]
-    if identity.firmware_version:
-        payload["firmwareVersion"] = identity.firmware_version[:50]
-    return payload
 
 
 def report_16(
