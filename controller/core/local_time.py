@@ -21,10 +21,7 @@ def _offset(at: datetime, settings: Settings) -> timedelta:
     )
     if not text or not following:
         return first
-    try:
-        changes_at = datetime.fromisoformat(text)
-    except ValueError:
-        return first
+    changes_at = datetime.fromisoformat(text)
     if changes_at.tzinfo is None:
         changes_at = (changes_at - first).replace(tzinfo=UTC)
     return _read(following) if at >= changes_at else first

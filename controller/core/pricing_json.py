@@ -29,6 +29,8 @@ TimeOf = Callable[[object], datetime | None]
 
 MOST = Decimal(10) ** 9
 """No price, cost or register of one EVSE is larger (in units, or kWh)."""
+YEARS = range(2000, 2900)
+"""Times outside cannot be meant, and could not be reckoned with."""
 TEXT_LENGTH = 2000
 MOST_LANGUAGES = 32
 USAGE_WORDS: Mapping[str, Usage] = {
@@ -185,7 +187,7 @@ def _text(body: Json, name: str) -> str:
 
 def _time(body: Json, name: str, time_of: TimeOf) -> datetime:
     at = time_of(body.get(name))
-    if at is None:
+    if at is None or at.year not in YEARS:
         raise ValueError(f"{name} must be a time")
     return at
 

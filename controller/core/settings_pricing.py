@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from controller.core.installation import Installation
 from controller.core.settings import Access, Kind, Setting
@@ -17,7 +18,6 @@ LANGUAGES = ("en", "de", "nl", "fr", "es")
 """Without a first-boot value of SupportedLanguages."""
 DISPLAY = "CustomDisplayCostAndPrice"
 _OFFSET = r"([+-]?(0\d|1[0-3]):[0-5]\d|[+-]?14:00)?"
-_TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?"
 _LANGUAGE = r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}"
 _R = Access.READ_ONLY
 
@@ -32,6 +32,15 @@ def _default_price_text(value: str) -> str:
     from controller.core import pricing_json
 
     return _problem(pricing_json.default_price_text, value)
+
+
+def _no_time(value: str) -> str:
+    """Like what `local_time` reckons with."""
+    try:
+        sensible = not value or 2000 <= datetime.fromisoformat(value).year < 2900
+    except ValueError:
+        sensible = False
+    return "" if sensible else "a time like 2026-10-25T03:00:00+02:00"
 
 
 def _problem(read: Callable[[str], object], value: str) -> str:
@@ -58,7 +67,8 @@ _PRICING: tuple[Setting, ...] = (
     Setting(key16="TimeOffset", component="ClockCtrlr", variable="TimeOffset", kind=Kind.STRING, default="",
         pattern=_OFFSET, doc="local time minus UTC, for times shown to the driver, for example +01:00"),
     Setting(key16="NextTimeOffsetTransitionDateTime", component="ClockCtrlr",
-        variable="NextTimeOffsetTransitionDateTime", kind=Kind.STRING, default="", pattern=_TIME,
+        variable="NextTimeOffsetTransitionDateTime", kind=Kind.STRING, default="", maximum=40,
+        problem=_no_time,
         doc="when TimeOffsetNextTransition replaces TimeOffset"),
     Setting(key16="TimeOffsetNextTransition", component="ClockCtrlr", variable="TimeOffset",
         instance="NextTransition", kind=Kind.STRING, default="", pattern=_OFFSET,

@@ -239,6 +239,7 @@ def test_running_cost_there_and_back() -> None:
     [
         {"timestamp": None},
         {"timestamp": "soon"},
+        {"timestamp": "9999-12-31T23:59:59+00:00"},
         {"meterValue": "1234"},
         {"cost": True},
         {"cost": "1.0"},
@@ -332,6 +333,9 @@ def test_the_keys_exist_only_with_a_display() -> None:
         ("TimeOffset", "25:00", "Rejected"),
         ("NextTimeOffsetTransitionDateTime", "2026-03-29T01:00:00+01:00", "Accepted"),
         ("NextTimeOffsetTransitionDateTime", "in March", "Rejected"),
+        ("NextTimeOffsetTransitionDateTime", "2026-13-45T01:00:00Z", "Rejected"),
+        ("NextTimeOffsetTransitionDateTime", "9999-12-31T23:59:59Z", "Rejected"),
+        ("NextTimeOffsetTransitionDateTime", "", "Accepted"),
         ("TimeOffsetNextTransition", "+02:00", "Accepted"),
         ("Language", "nl", "Accepted"),
         ("Language", "pt", "Rejected"),
