@@ -137,11 +137,12 @@ class SessionCost:
         if upcoming is None or now < upcoming.at or self.ended_at is not None:
             return replace(self, register_wh=max(self.register_wh, register_wh))
         known = replace(self, register_wh=max(self.register_wh, register_wh))
+        begins_at = max(upcoming.at, self.basis.at)  # what came before is in the cost already
         begun = replace(
             self.basis,
-            at=upcoming.at,
+            at=begins_at,
             meter_wh=known.register_wh,
-            cost=known.estimate(upcoming.at),
+            cost=known.estimate(begins_at),
             charging=upcoming.charging,
             idle_price=upcoming.idle,
             next_period=None,

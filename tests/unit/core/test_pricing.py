@@ -118,6 +118,15 @@ def test_the_next_period_begins_at_its_time() -> None:
     assert cost.seen(2000.0, after(hours=2)).estimate(after(hours=2)) == Decimal("3.30")
 
 
+def test_a_next_period_that_has_begun_already_costs_from_the_word_on() -> None:
+    """What lies before the operator's meter value is in its cost."""
+    upcoming = NextPeriod(at=after(hours=-5), charging=charging("0", "1.00"))
+    running = RunningCost(
+        at=T, meter_wh=0.0, cost=Decimal(3), charging=charging("0", "9.00"), next_period=upcoming
+    )
+    assert session(running).seen(0.0, after(hours=1)).estimate(after(hours=1)) == Decimal(4)
+
+
 def test_after_the_end_only_idle_time_costs() -> None:
     """COST-6."""
     running = RunningCost(at=T, meter_wh=0.0, cost=Decimal(1), charging=charging("0", "6.00"))
