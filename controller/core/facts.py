@@ -136,11 +136,13 @@ class BeginRead:
     """The register before the contactor may close; None = not readable and never known.
 
     `signed`: as the meter signed it. `unsigned`: why there is no signature although there must be one.
+    `refused`: why nothing begins.
     """
 
     energy_wh: float | None
     signed: SignedMeterValue | None = None
     unsigned: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -443,15 +443,16 @@ class EvseSession(SessionBase):
         grant, plug_id = self.grant, self._plug_id
         self._reading_begin = False
         if grant is None or plug_id is None or self._used or self.transaction is not None:
-            return []
+            in_vain = self.rules.has_lock and self.transaction is None
+            return [UnlockConnector()] if in_vain else []
         self._used = True
         self.grant = self._asked = None
         if fact.energy_wh is None:
             self.notice = "the energy meter cannot be read and its register was never known"
             return [MarkUsed(plug_id=plug_id)]
-        if fact.unsigned:
-            self.notice = fact.unsigned
-            return [MarkUsed(plug_id=plug_id)]
+        if fact.unsigned or fact.refused:
+            self.notice = fact.unsigned or fact.refused
+            return [MarkUsed(plug_id=plug_id), UnlockConnector()]
         reservation = self.hold.ended_by(grant.id_token, grant.group)
         self.transaction = Transaction(
             id=self._new_id(),

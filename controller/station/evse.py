@@ -62,6 +62,8 @@ LIFE_S = 65.0
 """The last moment of life of a transaction is stored this often."""
 LIFE_SPREAD_S = 7.0
 """A sample that comes so much earlier takes the moment of life along."""
+LOCK_WAIT_S = 8.0
+"""How long a start waits for the bolt; the guard tries five times within 6 s."""
 STORE_RETRY_S = 1.0
 
 
@@ -379,7 +381,10 @@ class EvseActor:
                 if self.poller is not None and self.poller.newest(BEGIN_AGE_S) is None:
                     self.poller.poll_soon()
             case ReadBegin():
-                self._read_begin()
+                if self.installation.lock is None:
+                    self._read_begin()
+                else:
+                    self._tasks.aside(self._lock_first(), "lock")
             case ReadEnd():
                 self._tasks.aside(self._read_end(command), "end value")
             case BeginTransaction():
@@ -402,9 +407,8 @@ class EvseActor:
                 self._permits(None)
                 self._guard.withdraw(self.id, command.plug_id, command.why)
             case LockConnector():
-                if self.installation.lock is not None:
-                    keep = not self.session.rules.unlock_on_ev_side_disconnect
-                    self._guard.lock(self.id, keep=keep)
+                if self.lock_state != LockState.LOCKED.value:
+                    self._lock()
             case UnlockConnector():
                 if self.installation.lock is not None:
                     self._guard.unlock(self.id)
@@ -433,6 +437,28 @@ class EvseActor:
     async def _authorize(self, command: AskAuthorization) -> None:
         decision = await self._around.decide(command.id_token, self.session.rules.mode)
         self.tell(facts.AuthorizationDecided(request=command.request, decision=decision))
+
+    def _lock(self) -> None:
+        if self.installation.lock is not None:
+            keep = not self.session.rules.unlock_on_ev_side_disconnect
+            self._guard.lock(self.id, keep=keep)
+
+    async def _lock_first(self) -> None:
+        """A transaction begins when everything is there for it, also the bolt (TC_024)."""
+        self._lock()
+        if await within(self._locked(), self._clock, LOCK_WAIT_S):
+            self._read_begin()
+            self._wake.set()
+        else:
+            refused = "the cable could not be locked"
+            self.tell(facts.BeginRead(energy_wh=self._last_known_wh, refused=refused))
+
+    async def _locked(self) -> bool:
+        while (seen := self._snapshot) is None or seen.lock != LockState.LOCKED.value:
+            if seen is not None and any(fault.name == "lock_jam" for fault in seen.faults):
+                return False
+            await self._clock.sleep(0.05)
+        return True
 
     def _read_begin(self) -> None:
         if self.signer is not None and self.signer.policy.transactions:

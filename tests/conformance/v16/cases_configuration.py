@@ -83,6 +83,8 @@ async def change_key(lab: Lab) -> None:
     first = await lab.csms.expect("MeterValues", connectorId=1, within=12)
     second = await lab.csms.expect("MeterValues", connectorId=1, within=12)
     assert 9 < second.at_s - first.at_s < 11
+    lab.unplug()
+    await lab.csms.expect("StopTransaction", reason="EVDisconnected")
     await lab.power_loss()
     await lab.registered()
     await reads(lab, "MeterValueSampleInterval", "10")

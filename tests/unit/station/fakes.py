@@ -114,6 +114,7 @@ class FakeGuard:
     def lock(self, evse: int, *, keep: bool = False) -> None:
         self.sent.append(("lock", evse, keep))
         self.change(evse, lock="locked")
+        self.tell()
 
     def unlock(self, evse: int) -> None:
         self.sent.append(("unlock", evse))
