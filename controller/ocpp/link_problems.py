@@ -35,7 +35,7 @@ def problem(error: BaseException) -> Problem:
         return Problem.PASSWORD if error.response.status_code == 401 else Problem.HTTP
     if isinstance(error, NegotiationError):
         return Problem.SUBPROTOCOL
-    if isinstance(error, ConnectionClosed | ConnectionResetError):
+    if isinstance(error, ConnectionClosed) or _hung_up(error):
         return Problem.CLOSED
     if isinstance(error, ssl.SSLCertVerificationError):
         return Problem.CERTIFICATE
@@ -80,7 +80,7 @@ def explain(error: BaseException) -> str:
         return _explain_tls(error)
     if isinstance(error, NegotiationError):
         return str(error)
-    if isinstance(error, InvalidMessage | ConnectionResetError):
+    if _hung_up(error):
         return "the backend hung up during the handshake; with TLS it may not like the station's certificate"
     if isinstance(error, InvalidHandshake):
         return f"the backend's answer is not a WebSocket handshake: {error}"
@@ -91,6 +91,13 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"the backend cannot be reached: {error.strerror or error}"
     return f"the connection attempt failed: {type(error).__name__}: {error}"
+
+
+def _hung_up(error: BaseException) -> bool:
+    """The connection ended in the middle of the handshake, without an answer."""
+    if isinstance(error, InvalidMessage):
+        return isinstance(error.__cause__, EOFError | ConnectionError)
+    return isinstance(error, ConnectionResetError)
 
 
 def _explain_tls(error: ssl.SSLError) -> str:

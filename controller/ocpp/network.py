@@ -39,7 +39,7 @@ _EVENTS = {
 }
 _REFUSALS = (Problem.PASSWORD, Problem.HTTP, Problem.CLOSED)
 """after these a new key may be the wrong one"""
-_DOUBTFUL = (Problem.OUR_CERTIFICATE, Problem.TLS, Problem.HTTP, Problem.CLOSED, Problem.PASSWORD)
+_DOUBTFUL = (Problem.OUR_CERTIFICATE, Problem.TLS, Problem.CLOSED, Problem.PASSWORD)
 """after these our certificate may be the wrong one"""
 
 Tell = Callable[[SecurityEventType, str], None]

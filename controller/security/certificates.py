@@ -77,6 +77,7 @@ class CertificateService:
         self._events: asyncio.AbstractEventLoop | None = None
         self._in_use: tuple[bytes, ...] = ()
         self._turn = 0
+        self._discarded = False
         self._used: Pair | None = None
         self._proven: Pair | None = None
 
@@ -104,9 +105,11 @@ class CertificateService:
         """A new root has worked: the one before is not needed. A certificate of ours has worked: it stays."""
         self._in_use = peer.chain
         self._floor.confirmed()
-        if self._used is not None and self._used != self._proven:
+        if self._used is not None:
             self._proven = self._used
-            if self._turn:
+            newest = self._own.valid(self._floor.now())[:1]
+            if self._used not in newest and not self._discarded:
+                self._discarded = True
                 name = self._used.certificate_file.name
                 self._tell(
                     _Event.DISCARDED_RENEWED_CLIENT_CERTIFICATE,
@@ -286,7 +289,7 @@ class CertificateService:
         except OSError as error:
             log.error("a signed certificate could not be kept: %s", error)
             return False
-        self._turn = 0
+        self._turn, self._discarded = 0, False
         self._changed(f"certificate of the station installed: {_shown(leaf)}")
         return True
 

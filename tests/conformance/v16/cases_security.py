@@ -380,6 +380,10 @@ async def install_backend_root(lab: Lab) -> None:
     )
     [left] = answer["certificateHashData"]
     assert left["serialNumber"] == f"{successor.certificate.serial_number:x}"
+    seen = len(lab.csms.handshakes)
+    lab.csms.drop()
+    await handshakes(lab, seen + 1)
+    await alive(lab)
 
 
 @case(
@@ -476,6 +480,59 @@ async def update_certificate(lab: Lab) -> None:
     await handshakes(lab, 3)
     assert lab.csms.client_name == "SN-42"
     await lab.csms.quiet("SignCertificate", for_s=200)
+
+
+@case(
+    "TC_074_CS",
+    "R16-SEC-7",
+    title="A new certificate that the backend then refuses makes way for the old one",
+    backend=TLS_OWN,
+    station=SERIAL,
+    config=FREE_ROOTS,
+    on=False,
+)
+async def update_certificate_refused(lab: Lab) -> None:
+    pki = await Pki.serve(lab, clients=True)
+    pki.provision_root()
+    pki.provision_station("factory", ends_in=timedelta(days=200))
+    await lab.power_on()
+    await lab.registered()
+    stranger = pki.authority("not known to the backend")
+    await install(lab, stranger.pem)
+    csr = await ask_for_certificate(lab)
+    chain = pki.sign(csr, stranger)
+    await lab.csms.call("CertificateSigned", {"certificateChain": chain}, status="Accepted")
+    await lab.until(lambda: not lab.station.backend.connected, 10, "the disconnection")
+    await lab.until(lambda: lab.station.backend.connected, 60, "the connection")
+    assert lab.csms.client_name == "factory"
+    await alive(lab)
+    await security_event(lab, "DiscardedRenewedClientCertificate")
+
+
+@case(
+    "TC_074_CS",
+    "R16-SEC-7",
+    title="A certificate for later is used when its time has come",
+    backend=TLS_OWN,
+    station=SERIAL,
+    config=QUIET,
+    on=False,
+)
+async def update_certificate_for_later(lab: Lab) -> None:
+    pki = await Pki.serve(lab, clients=True)
+    pki.provision_root()
+    pki.provision_station("factory")
+    await lab.power_on()
+    await lab.registered()
+    csr = await ask_for_certificate(lab)
+    chain = pki.sign(csr, begins=timedelta(seconds=300))
+    await lab.csms.call("CertificateSigned", {"certificateChain": chain}, status="Accepted")
+    await lab.sleep(250)
+    assert len(lab.csms.handshakes) == 1
+    await lab.until(lambda: len(lab.csms.handshakes) == 2, 60, "a new connection")
+    await handshakes(lab, 2)
+    await lab.until(lambda: lab.csms.client_name == "SN-42", 5, "the new certificate")
+    await alive(lab)
 
 
 @case(

@@ -58,9 +58,9 @@ class Pki:
         """A root, or one that another root signed."""
         return issue(name, issuer, ca=True, **{**self._span(), **more})
 
-    def sign(self, csr: str, issuer: Holder | None = None) -> str:
+    def sign(self, csr: str, issuer: Holder | None = None, **more: Any) -> str:
         """A chain as the backend sends it."""
-        return signed(csr, issuer or self.root, **self._span())
+        return signed(csr, issuer or self.root, **{**self._span(), **more})
 
     def provision_root(self) -> None:
         """The factory put it there."""

@@ -360,9 +360,24 @@ async def test_the_certificate_before_is_the_fall_back(rig: Rig) -> None:
     rig.service.refused()
     assert rig.service.material(with_certificate=True) == old
     rig.events.clear()
-    rig.service.worked(Peer())
+    for _ in range(2):
+        rig.service.worked(Peer())
+    assert await rig.told() == [Event.DISCARDED_RENEWED_CLIENT_CERTIFICATE]
     rig.service.refused()
     assert rig.service.material(with_certificate=True) == old, "it works, so it is not to blame"
+
+
+async def test_the_only_certificate_is_not_blamed_for_what_the_backend_does(rig: Rig) -> None:
+    root = authority()
+    await rig.service.install(CSMS, root.pem)
+    await rig.with_certificate(root)
+    only = rig.service.material(with_certificate=True)
+    rig.events.clear()
+    for _ in range(3):
+        rig.service.refused()
+        assert rig.service.material(with_certificate=True) == only
+    rig.service.worked(Peer())
+    assert await rig.told() == []
 
 
 async def test_a03_renewal_is_due_in_the_last_month(rig: Rig) -> None:

@@ -240,7 +240,12 @@ async def test_a_backend_that_refuses_our_certificate_is_understood(
     context = server_context(server_of(root), tmp_path, client_roots=root.pem, high=high)
     with Blunt(context) as backend:
         one = once(backend.url, trust(root, certificate_file=str(station)))
-        assert await one.result() is Problem.OUR_CERTIFICATE
+        problem = await one.result()
+        if high is ssl.TLSVersion.TLSv1_3 and problem is Problem.CLOSED:
+            # The station has asked already when the alert comes: the reset may overtake it.
+            assert "may not like the station's certificate" in one.why
+            return
+        assert problem is Problem.OUR_CERTIFICATE
         assert "refused the station's certificate" in one.why
 
 
@@ -250,7 +255,7 @@ async def test_a_backend_that_hangs_up_without_a_word(tmp_path: Path, once: Any,
     context = server_context(server_of(root), tmp_path, client_roots=root.pem, high=high)
     async with Server(context) as backend:
         one = once(backend.url(), trust(root))
-        assert await one.result() in (Problem.CLOSED, Problem.HTTP)
+        assert await one.result() is Problem.CLOSED
         assert "hung up" in one.why
 
 
