@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     clear.add_argument("--evse", type=int, default=0, help="default: all EVSEs")
 
+    which = _config(add("choose", "say for which EVSE the card at the reader is", _choose))
+    which.add_argument("evse", metavar="N", type=int, help="number of the EVSE")
+
     _config(
         add("safe-outputs", "open all contactors and end all pilot signals, now", _safe_outputs)
     )
@@ -173,6 +176,12 @@ def _clear_fault(options: argparse.Namespace) -> int:
     from controller.cli_status import clear
 
     return clear(options.config, options.fault, options.evse)
+
+
+def _choose(options: argparse.Namespace) -> int:
+    from controller.cli_status import choose
+
+    return choose(options.config, options.evse)
 
 
 def _safe_outputs(options: argparse.Namespace) -> int:

@@ -82,6 +82,19 @@ def clear(config: str, fault: str, evse: int) -> int:
     return 1 if left else 0
 
 
+def choose(config: str, evse: int) -> int:
+    """A card is for this EVSE: the one that is asked about, else the next one shown. 1 = it cannot be chosen."""
+    runtime = _runtime_dir(config)
+    if runtime is None:
+        return 2
+    answer = _ask_station(runtime, {"do": "choose", "evse": evse})
+    problem = "the station does not answer" if answer is None else answer.get("error")
+    if problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
 def _runtime_dir(config: str) -> Path | None:
     source = read_source(config)
     compiled = read_compiled(source.compiled) if source.table is not None else None
@@ -149,12 +162,17 @@ def _messages(sock: socket.socket) -> Iterator[Message]:
 
 
 def _station_status(runtime: Path) -> dict[str, Any] | None:
-    """Its snapshot (`station/control_socket.py`); None = the station does not answer."""
+    """Its snapshot; None = the station does not answer."""
+    return _ask_station(runtime, {"do": "status"})
+
+
+def _ask_station(runtime: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+    """One request to `station/control_socket.py`; None = the station does not answer."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(ANSWER_S)
             sock.connect(str(runtime / "station.sock"))
-            sock.sendall(b'{"do": "status"}\n')
+            sock.sendall(json.dumps(request).encode() + b"\n")
             line = sock.makefile("rb").readline()
         answer = json.loads(line)
     except (OSError, ValueError):

@@ -21,6 +21,7 @@ COMMANDS = [
     "doctor",
     "commission",
     "status",
+    "choose",
     "clear-fault",
     "report",
     "bench",
@@ -126,6 +127,11 @@ def test_status_without_a_station(
     monkeypatch.setenv("CHARGEPOST_RUNTIME_DIR", str(tmp_path))
     assert cli.main(["status", "--config", str(GOOD)]) == 1
     assert "is it running?" in capsys.readouterr().err
+
+
+def test_choose_without_a_station(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["choose", "2", "--config", str(GOOD)]) == 1
+    assert "does not answer" in capsys.readouterr().err
 
 
 def test_bench_verbs_say_when_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:

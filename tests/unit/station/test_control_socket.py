@@ -56,6 +56,18 @@ async def test_a_person_clears_a_fault(tmp_path: Path) -> None:
         assert ("clear", 1, "rcd") in world.guard.sent
 
 
+async def test_a_person_chooses_the_evse_of_a_card(tmp_path: Path) -> None:
+    async with World(tmp_path, evses=2) as world:
+        await world.plug(1)
+        await world.plug(2)
+        await world.tap()
+        answers = await ask(world, {"do": "choose", "evse": 3}, {"do": "choose", "evse": 2})
+        assert "EVSE 3 is not one" in answers[0]["error"]
+        assert answers[1] == {"ok": True}
+        await world.settle()
+        assert world.view(2).phase is SessionPhase.TRANSACTION
+
+
 async def test_cards_of_the_local_list_charge_without_a_backend(tmp_path: Path) -> None:
     """Stand-alone operation."""
     world = World(tmp_path, backend=False)
