@@ -39,8 +39,15 @@ LOOK_S = 30.0
 """The clock may be set while a time is waited for."""
 TOLD_S = 20.0
 """How long a restart waits until the backend knows of it."""
-EVENT_WAIT_S = 2.0
+TOLD_FIRST_S = 2.0
+"""A backend that is there hears of each step before the next begins."""
+HELD_S = 0.5
+"""It also hears first that free EVSEs are out of service."""
 HOLD = "the station is about to update itself"
+
+
+_QUICK = (Phase.DOWNLOAD, Phase.VERIFY, Phase.INSTALL)
+"""Phases that end by themselves; what is told meanwhile is stored with the next one."""
 
 
 class FirmwareService:
@@ -70,6 +77,7 @@ class FirmwareService:
         self._task: asyncio.Task[None] | None = None
         self._news: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
+        self._holds = False
         self.restarted = False
         upkeep.on_change(self._changed.set)
 
@@ -167,8 +175,8 @@ class FirmwareService:
             return  # of an update that was replaced meanwhile
         self._update = update = course.told(update, news.n)
         self._changed.set()
-        if update.phase in (Phase.RESTART, Phase.OVER) and not update.untold:
-            await self._store(update)
+        if not update.untold and update.phase not in _QUICK:
+            await self._store(update)  # so that a restart does not tell it again
 
     def on_news(self, news: Callable[[], None]) -> None:
         """Call `news` when there is something to tell."""
@@ -190,14 +198,18 @@ class FirmwareService:
                 await self._fail(FirmwareStatus.INSTALLATION_FAILED)
 
     async def _step(self, update: Update) -> None:
+        await self._all_told(TOLD_FIRST_S)
         now = self._clock.utc()
         due = update.due
         waits_for_idle = update.phase is Phase.WAIT_IDLE
         if update.phase is Phase.WAIT_INSTALL:
             waits_for_idle = due is None or due <= now
-        if waits_for_idle or update.holds:
+        if (waits_for_idle or update.holds) and not self._holds:
+            self._holds = True
             self._upkeep.hold(HOLD)
+            await self._clock.sleep(HELD_S)
         self._changed.clear()
+        update = self._current  # with what was told meanwhile
         later = course.look(update, now, busy=self._upkeep.busy)
         if later != update:
             await self._become(later)
@@ -238,7 +250,7 @@ class FirmwareService:
         if why:
             log.error("the firmware is not installed: %s", why)
             await self._fail(FirmwareStatus.INVALID_SIGNATURE)
-            await self._all_told(EVENT_WAIT_S)  # the status first, if that is possible now
+            await self._all_told(TOLD_FIRST_S)  # the status first, if that is possible now
             self._events.raise_event(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
             return
         await self._become(course.verified(self._current, self._clock.utc()))
@@ -292,7 +304,7 @@ class FirmwareService:
         self._update = update
         await self._store(update)
         if update.phase is Phase.OVER:
-            self._upkeep.release()
+            self._release()
             with contextlib.suppress(OSError):
                 self._image.unlink(missing_ok=True)
             if update.status is FirmwareStatus.INSTALLED:
@@ -309,9 +321,13 @@ class FirmwareService:
             return False
         return True
 
+    def _release(self) -> None:
+        self._holds = False
+        self._upkeep.release()
+
     async def _cancel(self) -> None:
         await self._stop()
-        self._upkeep.release()
+        self._release()
         with contextlib.suppress(OSError):
             self._image.unlink(missing_ok=True)
 

@@ -63,6 +63,9 @@ class Life:
         restart = asyncio.ensure_future(self.station.restarted.wait())
         while not dead.done() and not restart.done():
             await asyncio.sleep(0.001)
+            if (due := self.clock.next_due()) is not None:
+                self.clock.now_ns = max(due, self.clock.now_ns)
+                self.clock.wake()
             if self.service.running is None and self.service.untold() is None:
                 break
         how = "died" if dead.done() else "restarts" if restart.done() else "over"
