@@ -12,6 +12,8 @@
     record = 0xE100                    # the record as ASCII, two characters a register
     id_token = 0xE010                  # optional: the token is written here first, padded with zeros
     id_token_length = 20               # its registers
+    tariff_text = 0xE400               # optional: the same for the price that the driver was shown
+    tariff_text_length = 125
     public_key = 0xE040                # optional: the key as ASCII hexadecimal, ended by a zero
     public_key_length = 128            # its registers
     end_covers_begin = false           # the end record holds both values
@@ -30,7 +32,7 @@ from hal.errors import Misconfigured
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningMap:
-    """Addresses and codes; `id_token` and `public_key` 0 = the meter has none."""
+    """Addresses and codes; `id_token`, `tariff_text` and `public_key` 0 = the meter has none."""
 
     command: int
     status: int
@@ -44,6 +46,8 @@ class SigningMap:
     signing_method: str = ""
     id_token: int = 0
     id_token_length: int = 0
+    tariff_text: int = 0
+    tariff_text_length: int = 0
     public_key: int = 0
     public_key_length: int = 0
     end_covers_begin: bool = False

@@ -45,6 +45,11 @@ class StationPrices(Protocol):
         ...
 
 
+    def tariff_text(self, token: IdToken) -> str:
+        """The price that the driver with this token is shown; "" = none."""
+        ...
+
+
 class NoPrices:
     """A StationPrices that does nothing."""
 
@@ -68,6 +73,10 @@ class NoPrices:
     def view(self, evse: int) -> dict[str, Any] | None:
         """Nothing is shown."""
         return None
+
+    def tariff_text(self, token: IdToken) -> str:
+        """Nothing is shown."""
+        return ""
 
 
 def prices_of(station: Station) -> StationPrices:

@@ -209,6 +209,14 @@ class Prices:
             until=prices.unplugged_at,
         )
 
+    def tariff_text(self, token: IdToken) -> str:
+        """The driver's own price, or the default one."""
+        settings = self._station.settings
+        own, (default, _) = self._of_token(token), default_texts(settings)
+        if own is not None:
+            return own.in_language(settings.text("Language"))
+        return default.text if default is not None else ""
+
     # --- inside -----------------------------------------------------------------------------------
 
     def _hidden(self, prices: EvsePrices) -> bool:

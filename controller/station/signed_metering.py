@@ -106,19 +106,28 @@ class Signer:
     """Of one EVSE. None = the meter did not sign in time; the loss is logged once."""
 
     def __init__(
-        self, evse: EvseInstallation, meter: SigningMeter, settings: Settings, clock: Clock
+        self,
+        evse: EvseInstallation,
+        meter: SigningMeter,
+        settings: Settings,
+        clock: Clock,
+        tariff: Callable[[IdToken], str] = lambda _: "",
     ) -> None:
+        """`tariff`: the price that the driver with this token was shown; it is signed along."""
         self.policy = SigningPolicy(settings, evse.id)
         self._evse = evse
         self._meter = meter
         self._clock = clock
+        self._tariff = tariff
         self._lock = asyncio.Lock()
         self._lost = False
 
     async def begin(self, token: IdToken | None) -> SignedMeterValue | None:
         """Sign the register as the begin of a transaction; with the key if the end report shall carry it."""
         about = SigningContext(
-            id_token=token.value if token is not None else "", evse_id=self._evse.evse_id
+            id_token=token.value if token is not None else "",
+            evse_id=self._evse.evse_id,
+            tariff_text=self._tariff(token) if token is not None else "",
         )
         record = await self._sign(lambda: self._meter.sign_begin(about), BEGIN_WAIT_S)
         return self._value(record, only_here=not self.policy.started_has_key)

@@ -421,7 +421,9 @@ class Station:
             poller.in_transaction = lambda: actor.session.transaction is not None
             sampler.latest = lambda: actor.poller.trusted if actor.poller is not None else None
         if evse.meter_signs and isinstance(meter, SigningMeter):
-            actor.signer = Signer(evse, meter, self.settings, self.clock)
+            actor.signer = Signer(
+                evse, meter, self.settings, self.clock, tariff=self.prices.tariff_text
+            )
             sampler.signing = actor.signer.policy
         return actor
 

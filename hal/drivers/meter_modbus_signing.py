@@ -48,6 +48,9 @@ class SigningModbusMeter(ModbusMeter):
         if at.id_token:
             token = about.id_token.encode("ascii", "replace")
             await self._write(at.id_token, words_of(token, at.id_token_length))
+        if at.tariff_text:
+            text = about.tariff_text.replace("€", "EUR").encode("ascii", "replace")
+            await self._write(at.tariff_text, words_of(text, at.tariff_text_length))
         return await self._sign(at.begin)
 
     async def sign_now(self) -> SignedRecord:
@@ -97,8 +100,11 @@ class SigningModbusMeter(ModbusMeter):
         return words
 
     async def _write(self, address: int, words: list[int]) -> None:
-        async with self._line.turn(self._map.pause_ms):
-            await self._line.write(self._address, address, words)
+        while words:
+            part, words = words[: self._map.max_registers], words[self._map.max_registers :]
+            async with self._line.turn(self._map.pause_ms):
+                await self._line.write(self._address, address, part)
+            address += len(part)
 
 
 def _ascii(text: bytes) -> str:

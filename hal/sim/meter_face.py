@@ -69,6 +69,8 @@ class MeterFace:
             return
         if address == at.id_token:
             signer.name(bytes_of(list(values)).rstrip(b"\0").decode("ascii", "replace"))
+        if at.tariff_text <= address < at.tariff_text + at.tariff_text_length:
+            signer.tariff(bytes_of(list(values)), 2 * (address - at.tariff_text))
         if address == at.command:
             now = self._timers.now_ns()
             energy_wh, _, _ = self._meter.shown(now - now % self._refresh_ns)

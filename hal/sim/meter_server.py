@@ -88,6 +88,8 @@ def _ranges(face: MeterFace) -> list[SimData]:
     if (at := face.map.signing) is not None:
         first = min(n for n in (at.command, at.status, at.length, at.id_token, at.record) if n)
         spans.append((first, at.record + RECORD_REGISTERS))
+        if at.tariff_text:
+            spans.append((at.tariff_text, at.tariff_text + at.tariff_text_length))
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:

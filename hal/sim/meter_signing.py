@@ -29,6 +29,7 @@ class VirtualSigner:
         self._serial_number = serial_number
         self._records = 0
         self._id_token = ""
+        self._tariff = b""
         self._open = False
         self._ready_ns = 0
         self.record = b""
@@ -48,6 +49,10 @@ class VirtualSigner:
     def name(self, id_token: str) -> None:
         """Who the next measurement is for."""
         self._id_token = id_token
+
+    def tariff(self, part: bytes, at: int) -> None:
+        """The price of the next measurement, in pieces."""
+        self._tariff = (self._tariff[:at].ljust(at, b"\0") + part).rstrip(b"\0")
 
     def command(self, at: SigningMap, code: int, energy_wh: float, now_ns: int) -> None:
         """Sign the register as begin, in between or end."""
@@ -72,6 +77,7 @@ class VirtualSigner:
             "IS": bool(self._id_token),
             "IT": "ISO14443" if self._id_token else "NONE",
             "ID": self._id_token,
+            **({"TT": self._tariff.decode("ascii", "replace")} if self._tariff else {}),
             "RD": [
                 {
                     "TM": f"{at:%Y-%m-%dT%H:%M:%S},{at.microsecond // 1000:03d}+0000 U",

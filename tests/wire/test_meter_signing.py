@@ -61,13 +61,16 @@ async def test_begin_now_and_end_are_signed(bench: Bench) -> None:
         except MeterSilent:
             await asyncio.sleep(0.05)
     key = await meter.public_key()
-    begin = await meter.sign_begin(SigningContext(id_token="04A2B3C4"))
+    price = "0.34 €/kWh" + ", idle fee 4 €/h" * 12
+    about = SigningContext(id_token="04A2B3C4", tariff_text=price)
+    begin = await meter.sign_begin(about)
     between = await meter.sign_now()
     end = await meter.sign_end()
     again = await meter.sign_end()
     payloads = [verify(record.data, key) for record in (begin, between, end, again)]
     assert [p["RD"][0]["TX"] for p in payloads] == ["B", "C", "E", "P"]  # type: ignore[index]
     assert {p["ID"] for p in payloads} == {"04A2B3C4"}
+    assert {p["TT"] for p in payloads} == {price.replace("€", "EUR")}
     assert [p["PG"] for p in payloads] == ["T1", "T2", "T3", "T4"]
     assert payloads[0]["RD"][0]["RV"] == 1.234  # type: ignore[index]
     assert (begin.encoding, begin.signing_method, end.covers_begin) == ("OCMF", "", False)

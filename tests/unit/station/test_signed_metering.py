@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from controller.core.model import (
+    IdToken,
     MeterValuesTaken,
     ReadingContext,
     StopReason,
     TransactionEnded,
     TransactionStarted,
 )
+from controller.core.pricing import PriceText
 from controller.core.settings_signed_values import SIGNING
 from controller.core.signed_values import public_key_field
 from controller.ocpp.v16.translate import report_16
@@ -432,3 +434,26 @@ async def test_the_page_shows_the_key_as_it_is_printed(tmp_path: Path) -> None:
         assert evse["meter_public_key"] == KEY
     async with World(tmp_path) as bare:
         assert bare.station.snapshots.snapshot()["evses"][0]["meter_public_key"] == ""
+
+
+async def test_the_price_that_the_driver_was_shown_is_signed_along(tmp_path: Path) -> None:
+    """REG-EICH-2 (TT): his own price, else the default one."""
+    prices = {
+        "CustomDisplayCostAndPrice": "true",
+        "DefaultPrice": '{"priceText": "0.39 a kWh"}',
+        "WaitForSetUserPriceTimeout": "1000",
+    }
+    async with world(tmp_path, **prices) as w:
+        await w.charge(5)
+        about = meter(w).about
+        assert about is not None and about.tariff_text == "0.39 a kWh"
+        await w.unplug()
+        await w.advance(5)
+        service = w.station.prices.service
+        assert service is not None
+        await w.plug()
+        await w.tap("04B0")
+        await service.user_price(IdToken("04B0"), PriceText(text="0.34 a kWh"))
+        await w.advance(5)
+        about = meter(w).about
+        assert about is not None and about.tariff_text == "0.34 a kWh"
