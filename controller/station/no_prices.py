@@ -44,7 +44,6 @@ class StationPrices(Protocol):
         """What the page shows."""
         ...
 
-
     def tariff_text(self, token: IdToken) -> str:
         """The price that the driver with this token is shown; "" = none."""
         ...
