@@ -20,7 +20,7 @@ from controller.maintenance.logs import LogService
 from controller.maintenance.recent_log import RecentLog
 from controller.maintenance.security_log import SecurityLog
 from controller.maintenance.transfer import Transfer, protocols
-from controller.maintenance.virtual_installer import VirtualInstaller
+from controller.maintenance.virtual_installer import FIRMWARE_DIR
 from controller.maintenance.watch import Watch
 from controller.ports import ValueStore
 from controller.ports_maintenance import (
@@ -31,7 +31,6 @@ from controller.ports_maintenance import (
     Upkeep,
 )
 
-FIRMWARE_DIR = "firmware"
 KNOWN_HOSTS = "known_hosts"
 
 
@@ -51,13 +50,6 @@ class Needs:
     snapshot: Callable[[], Mapping[str, Any]]
     undelivered: Callable[[], Awaitable[Sequence[Mapping[str, object]]]]
     secrets: Sequence[str] = ()
-
-
-def installer_of(installation: Installation) -> VirtualInstaller | None:
-    """The one installer of this station; None = firmware cannot be installed over the backend."""
-    if installation.bench is None:
-        return None
-    return VirtualInstaller(Path(installation.state_dir) / FIRMWARE_DIR)
 
 
 class MaintenanceService:

@@ -181,7 +181,12 @@ class Transfer:
 
     def _tls(self, where: Address) -> ssl.SSLContext | None:
         # An http server may lead us on to https.
-        return self._trust() if where.scheme in ("http", "https") else None
+        if where.scheme not in ("http", "https"):
+            return None
+        try:
+            return self._trust()
+        except (OSError, ValueError) as error:
+            raise TransferFailed(Failure.FAILED, f"the roots cannot be read: {error}") from error
 
     async def _bounded(self, work: Awaitable[None], where: Address) -> None:
         try:

@@ -19,6 +19,8 @@ from controller.ports_maintenance import InstallRefused
 
 log = logging.getLogger(__name__)
 
+FIRMWARE_DIR = "firmware"
+"""In the state directory: image and what became of it."""
 STAGED, INSTALLED = "staged.json", "installed.json"
 HEAD_BYTES = 1_000
 VERSION_LENGTH = 50

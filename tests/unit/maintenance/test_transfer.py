@@ -97,6 +97,17 @@ async def test_https_with_a_certificate_that_no_root_vouches_for(files: Files) -
     assert "certificate" in str(error)
 
 
+async def test_roots_that_cannot_be_read(files: Files) -> None:
+    def trust() -> ssl.SSLContext:
+        raise ssl.SSLError("no start line")
+
+    transfer = Transfer(trust, files.folder / "known_hosts")
+    for scheme in ("https", "ftpes"):
+        url = f"{scheme}://127.0.0.1:{free_port()}/firmware.bin"
+        error = await failure(lambda url=url: transfer.download(url, files.folder / "x"))
+        assert error.failure is Failure.FAILED
+
+
 async def test_a_server_without_put_gets_a_form(files: Files) -> None:
     async with http_server(files.served, put=False) as base:
         await files.transfer().upload(files.sent, f"{base}/logs", "a.tar.gz")
