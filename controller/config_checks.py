@@ -98,6 +98,9 @@ def check_whole(config: ConfigFile, checked: Checked) -> None:
     """Rules over the whole file; only called when every table has its right shape."""
     if config.backend is not None:
         _check_backend(config.backend, checked)
+        if config.backend.security_profile == 3 and not config.station.serial_number:
+            text = "is empty: the station's certificate is asked for in the name of its id"
+            checked.warnings.append(Finding(path=("station", "serial_number"), text=text))
     for index, evse in enumerate(config.evse):
         _check_evse(config, index, evse, checked)
     _check_charging(config, checked)
@@ -277,6 +280,9 @@ def _check_backend(backend: BackendTable, checked: Checked) -> None:
         text = f"is sent although security_profile = {profile}; 1 (ws) or 2 (wss) say so"
         key = "password" if backend.password is not None else "password_file"
         checked.warnings.append(Finding(path=("backend", key), text=text))
+    if secure and not backend.verify_hostname:
+        text = "any server that a trusted authority vouches for is taken for the backend"
+        checked.warnings.append(Finding(path=("backend", "verify_hostname"), text=text))
     if not secure and not _is_loopback(host):
         text = "everything, cards and password too, goes over the network unencrypted"
         checked.warnings.append(Finding(path=("backend", "url"), value=backend.url, text=text))
