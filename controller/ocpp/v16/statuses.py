@@ -64,6 +64,9 @@ class StatusReporter:
             if word.status is Status.RESERVED:
                 # An EVSE that was in use and is reserved again was free for a moment (§4.9).
                 self.update(connector, StatusWord(status=Status.AVAILABLE))
+            elif (last.word.status, word.status) == (Status.UNAVAILABLE, Status.FINISHING):
+                # Back in service with the cable of an ended transaction still in (§4.9).
+                self.update(connector, StatusWord(status=Status.PREPARING))
             else:
                 log.info("connector %d: %s after %s", connector, word.status, last.word.status)
         change = _Change(connector=connector, word=word, since_s=self._monotonic_s())

@@ -281,6 +281,22 @@ async def all_out_of_service(lab: Lab) -> None:
     await lab.csms.expect("StatusNotification", connectorId=2, status="Available")
 
 
+@case("R16-AV-1", title="Back in service with a cable still in: by way of Preparing", **QUIET)
+async def back_in_service(lab: Lab) -> None:
+    await lab.begin_charging(1)
+    lab.tap(CARD)
+    await lab.csms.expect("StopTransaction")
+    await lab.csms.expect("StatusNotification", connectorId=1, status="Finishing")
+    for kind in ("Inoperative", "Operative"):
+        await lab.csms.call(
+            "ChangeAvailability", {"connectorId": 1, "type": kind}, status="Accepted"
+        )
+    for status in ("Unavailable", "Preparing", "Finishing"):
+        await lab.csms.expect("StatusNotification", connectorId=1, status=status)
+    lab.unplug(1)
+    await lab.csms.expect("StatusNotification", connectorId=1, status="Available")
+
+
 @case("TC_014_CS", "R16-RST-1", title="Soft reset ends every transaction first", **TWO)
 async def reset_ends_all(lab: Lab) -> None:
     first = await lab.begin_charging(1)
