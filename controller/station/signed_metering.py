@@ -31,7 +31,7 @@ END_WAIT_S = 30.0
 """Some meters take that long (SMV §2.3.1)."""
 NOW_WAIT_S = 10.0
 RETRY_S = 1.0
-KEY_RETRY_S = 30.0
+KEY_RETRY_S = 2.0
 UNSIGNED = "the meter does not sign its values, and without a signature nothing may be billed"
 
 
@@ -121,9 +121,12 @@ class Signer:
         self._tariff = tariff
         self._lock = asyncio.Lock()
         self._lost = False
+        self._told_key = False
 
     async def begin(self, token: IdToken | None) -> SignedMeterValue | None:
         """Sign the register as the begin of a transaction; with the key if the end report shall carry it."""
+        if not self.policy.knows_key and not self._told_key:
+            await within(self.find_key(), self._clock, BEGIN_WAIT_S)
         about = SigningContext(
             id_token=token.value if token is not None else "",
             evse_id=self._evse.evse_id,
@@ -169,6 +172,7 @@ class Signer:
         while True:
             try:
                 printed = await self._meter.public_key()
+                self._told_key = True
                 if printed:
                     self._learn(printed)
                 return

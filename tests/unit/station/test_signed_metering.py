@@ -44,12 +44,15 @@ class FakeSigningMeter(FakeMeter):
     def __init__(self, clock: FakeClock, guard: FakeGuard, evse: int = 1) -> None:
         super().__init__(clock, guard, evse)
         self.key = KEY
+        self.key_error: MeterSilent | None = None
         self.covers_begin = False
         self.signs = True
         self.takes_s = 0.0
         self.about: SigningContext | None = None
 
     async def public_key(self) -> str:
+        if self.key_error is not None:
+            raise self.key_error
         return self.key
 
     async def sign_begin(self, about: SigningContext) -> SignedRecord:
@@ -309,6 +312,17 @@ async def test_the_meter_tells_its_own_key(tmp_path: Path) -> None:
     async with world(tmp_path, key="") as w:
         await w.settle()
         assert w.settings.text("MeterPublicKey1") == FIELD
+        ended = (await one_charge(w))[-1]
+        assert signed(message(ended))[0][1]["publicKey"] == FIELD
+
+
+async def test_a_meter_that_comes_late_tells_its_key_in_time(tmp_path: Path) -> None:
+    """Silent when the station starts; the first signed value has the key all the same."""
+    made = world(tmp_path, key="")
+    meter(made).key_error = MeterSilent("not yet")
+    async with made as w:
+        await w.advance(0.5)
+        meter(made).key_error = None
         ended = (await one_charge(w))[-1]
         assert signed(message(ended))[0][1]["publicKey"] == FIELD
 
