@@ -180,7 +180,7 @@ class Signer:
                 _log.warning("evse=%d the meter's public key is none: %s", self._evse.id, error)
                 return
             except HalTransientError as error:
-                _log.info("evse=%d public key: %s", self._evse.id, error)
+                _log.debug("evse=%d public key: %s", self._evse.id, error)
             await self._clock.sleep(KEY_RETRY_S)
 
     def _learn(self, printed: str) -> None:
