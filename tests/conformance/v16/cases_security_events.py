@@ -143,3 +143,17 @@ async def invalid_messages(lab: Lab) -> None:
     assert len(found) == 2
     assert found[0].startswith("Reset: type")
     assert "4 times before" in found[1]
+
+
+@case("R16-SEC-11", title="An opened housing is told once for all its EVSEs", evses=2)
+async def tampering(lab: Lab) -> None:
+    guard = lab.station.station.guard
+    for number in (1, 2):
+        guard.raise_fault(number, "door", "contact open")
+    await lab.csms.expect(EVENT, type="TamperDetectionActivated", techInfo="door")
+    await lab.csms.quiet(EVENT, for_s=30)
+    for number in (1, 2):
+        guard.clear_fault(number, "door")
+    await lab.csms.expect("StatusNotification", connectorId=2, status="Available")
+    guard.raise_fault(1, "door", "contact open")
+    await lab.csms.expect(EVENT, type="TamperDetectionActivated", techInfo="door")
