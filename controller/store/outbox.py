@@ -51,6 +51,8 @@ NEVER_TOLD = -1
 """Backend id of a transaction whose start was undeliverable (R16-TX-4)."""
 
 _IDS_KEPT = 256
+_MOST_IN_MEMORY = 4096
+"""So many wait in memory while the disk takes nothing; then every second meter value leaves (R16-TX-3)."""
 
 Rows = list[tuple[int, str, int]]
 
@@ -112,10 +114,29 @@ class Outbox:
     def append_volatile(self, report: Report) -> None:
         """Queue in memory; may be lost with the process until `flush`."""
         self._tail.append(self._entry(report))
+        self._thin()
 
     def flush(self) -> asyncio.Future[None] | None:
         """Make what is volatile durable; None = nothing to do."""
         return self._store(self._take_tail(), None) if self._tail else None
+
+    def _thin(self) -> None:
+        """Memory is short: every second value between others leaves, nothing else, never the head."""
+        if len(self._tail) <= _MOST_IN_MEMORY:
+            return
+        kept: deque[OutboxEntry] = deque()
+        leave = False
+        for entry in self._tail:
+            between = bool(kept) and isinstance(entry.report, MeterValuesTaken)
+            leave = between and not leave
+            if not leave:
+                kept.append(entry)
+        _log.error(
+            "outbox: the store takes nothing and memory is short: %d of %d meter values left out",
+            len(self._tail) - len(kept),
+            len(self._tail),
+        )
+        self._tail = kept
 
     def _entry(self, report: Report) -> OutboxEntry:
         entry = OutboxEntry(n=self._next_n, report=report, attempts=0)
@@ -149,6 +170,7 @@ class Outbox:
                 self._rows += len(entries) - len(left)  # those are counted down as answered
                 values = [e for e in left if isinstance(e.report, MeterValuesTaken)]
                 self._tail.extendleft(reversed(values))
+                self._thin()
 
         self._moving.update((e.n, e) for e in entries)
         future = self._database.write(lambda c: _insert(c, rows, also), stored)
