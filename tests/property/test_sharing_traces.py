@@ -74,10 +74,10 @@ class _Blind(Sharing):
         return super().step([blind(a) for a in asking], *args, **more)
 
 
-@pytest.mark.parametrize("planted", [_Unclaimed, _OneLine, _Blind])
-def test_planted_bugs_are_found(planted: Callable[..., Sharing]) -> None:
+@pytest.mark.parametrize(("planted", "first"), [(_Unclaimed, 0), (_OneLine, 0), (_Blind, 400)])
+def test_planted_bugs_are_found(planted: Callable[..., Sharing], first: int) -> None:
     with pytest.raises(Exceeded):
-        traces(2, range(600), sharing=planted)
+        traces(2, range(first, 600), sharing=planted)
 
 
 def test_a_meter_that_is_believed_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
