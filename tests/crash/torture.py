@@ -57,7 +57,7 @@ class Torture:
             url,
             attach=True,
             evse_extra="phases = 3",
-            first="[site]\nphases = 3\n",
+            site="phases = 3",
             bench_extra=f'outputs_on_death = "{self._outputs}"',
         )
         try:
