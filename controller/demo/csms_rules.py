@@ -94,9 +94,12 @@ class Rules:
                 self._object(f"message id {message_id} used again for something else")
             return True
         if self._readable:
-            self._check_times(action, payload)
             if action == "StatusNotification":
+                repeated = self.statuses.repeats(payload)
                 self.statuses.told(payload)
+                if repeated:
+                    return False
+            self._check_times(action, payload)
         return False
 
     def station_answers(self, message_id: str, payload: Any) -> None:

@@ -34,17 +34,25 @@ class Statuses:
     def __init__(self, object_to: Callable[[str], None]) -> None:
         self._object = object_to
         self.now: dict[int, str] = {}
+        self._since: dict[int, str] = {}
         self._any: set[int] = set()
 
     def connected(self) -> None:
         """After an absence the first status of each connector may be any."""
         self._any = set(self.now)
 
+    def repeats(self, payload: Payload) -> bool:
+        """The same status since the same moment, as a trigger asks for it."""
+        connector = payload["connectorId"]
+        same = self.now.get(connector) == payload["status"]
+        return same and self._since.get(connector) == payload.get("timestamp", "")
+
     def told(self, payload: Payload) -> None:
         """A StatusNotification that was not told before."""
         connector, status = payload["connectorId"], payload["status"]
         before = self.now.get(connector)
         self.now[connector] = status
+        self._since[connector] = payload.get("timestamp", "")
         if connector == 0 and status not in STATION:
             self._object(f"connector 0 cannot be {status}")
         if (status == "Faulted") == (payload["errorCode"] == "NoError"):

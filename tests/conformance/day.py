@@ -80,6 +80,7 @@ class Day:
         """Act until that many sessions are over and nobody charges."""
         for card in CARDS:
             await self.session_of(card)
+        await self.tour()
         while len(self.deeds) < sessions:
             await self.something(sessions)
         if not self.online:
@@ -108,6 +109,28 @@ class Day:
         else:
             await self.lab.sleep(1)
 
+    async def tour(self) -> None:
+        """Each kind of thing at least once; chance has the rest of the day."""
+        ends = [self.by_card, self.pulled_out, self.by_remote_stop, self.by_unlock]
+        starts = [self.by_card_and_cable, self.remotely_with_a_profile, self.taken_by_another]
+        for way, end in zip([*starts, self.by_cable_and_card], ends, strict=True):
+            await way(1, CARDS[0])
+            for wish in (self.limited, self.suspended, self.pause, self.triggered):
+                await wish(1)
+            await end(1)
+            await self.leave(1)
+        await self.refused(1, CARDS[0])
+        await self.reserve(1, CARDS[0])
+        await self.cancel()
+        for disturb in (self.killed, self.stopped, self.link_broken, self.power_cut, self.reset):
+            for n in EVSES:
+                if n not in self.running:
+                    await self.by_cable_and_card(n, CARDS[n])
+            await disturb()
+        await self.go_away()
+        await self.refused_later(1, CARDS[3])
+        await self.come_back()
+
     async def session_of(self, card: str) -> None:
         """An ordinary session from begin to end, so that the card is known afterwards."""
         await self.by_cable_and_card(1, card)
@@ -133,6 +156,7 @@ class Day:
             self.remotely,
             self.remotely_with_a_profile,
             self.reserved,
+            self.taken_by_another,
             self.refused,
         ]
         offline = [self.by_cable_and_card, self.by_card_and_cable, self.refused, self.refused_later]
@@ -164,29 +188,46 @@ class Day:
         self.happened["profile in a remote start"] += 1
 
     async def reserved(self, n: int, card: str) -> None:
-        """Another card first, which must not get in; then the one that it is reserved for."""
-        self.reservations += 1
-        number = self.reservations
-        expires = (self.lab.utc + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
-        await self.ask(
-            "ReserveNow",
-            {"connectorId": n, "expiryDate": expires, "idTag": card, "reservationId": number},
-        )
+        await self.reserve(n, card)
         if self.chance.random() < 0.3:
-            await self.ask("CancelReservation", {"reservationId": number})
-            self.happened["reservation cancelled"] += 1
+            await self.cancel()
             return
         self.lab.plug(n)
         await self.lab.sleep(3)
-        if self.chance.random() < 0.5:
-            used = {card, *(r.card for r in self.running.values())}
-            self.lab.tap(self.chance.choice([c for c in CARDS if c not in used]), n)
-            await self.lab.sleep(4)
-            assert not self.lab.evse(n).closed, "reserved for another card"
-            self.happened["reserved for another"] += 1
+        await self.claim(n, card)
+
+    async def taken_by_another(self, n: int, card: str) -> None:
+        """Another card does not get in."""
+        await self.reserve(n, card)
+        self.lab.plug(n)
+        await self.lab.sleep(3)
+        used = {card, *(r.card for r in self.running.values())}
+        self.lab.tap(self.chance.choice([c for c in CARDS if c not in used]), n)
+        await self.lab.never(lambda: self.lab.evse(n).closed, 4, "charging on a reserved EVSE")
+        self.happened["reserved for another"] += 1
+        await self.claim(n, card)
+
+    async def reserve(self, n: int, card: str) -> None:
+        self.reservations += 1
+        expires = (self.lab.utc + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+        await self.ask(
+            "ReserveNow",
+            {
+                "connectorId": n,
+                "expiryDate": expires,
+                "idTag": card,
+                "reservationId": self.reservations,
+            },
+        )
+
+    async def cancel(self) -> None:
+        await self.ask("CancelReservation", {"reservationId": self.reservations})
+        self.happened["reservation cancelled"] += 1
+
+    async def claim(self, n: int, card: str) -> None:
         began = self.lab.utc
         self.lab.tap(card, n)
-        await self.charging(n, card, began, "reservation", reservation=number)
+        await self.charging(n, card, began, "reservation", reservation=self.reservations)
 
     async def refused(self, n: int, card: str) -> None:
         self.lab.plug(n)
