@@ -3,8 +3,8 @@
 `python -m controller.app --installation F`. Exit: 0 ended by SIGTERM or SIGINT, 1 a failure, 2 wrong usage or
 configuration, 3 soft reset asked for, 4 hard reset asked for (`run` and systemd start it again).
 
-The order is the start-up time: store and link first, because BootNotification needs no hardware; meters,
-reader and page follow while the backend thinks.
+The order is the start-up time: first settings and link, because BootNotification needs neither sessions nor
+hardware (`app_opening.py`); the station, then meters, reader and page follow while the backend thinks.
 """
 
 from __future__ import annotations
@@ -18,29 +18,24 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller import __version__, log
-from controller.app_maintenance import installer_of, maintenance_of, with_running_version
+from controller.app_opening import Opening, opened
 from controller.clock import Clock, SystemClock
 from controller.core.installation import Installation
-from controller.core.settings import STORED_PREFIX, Settings
-from controller.core.settings_list import settings_for
-from controller.energy.limits import Limits
-from controller.energy.profiles import Profiles
 from controller.errors import ChargepostError, PermanentError
-from controller.hardware import Hardware
-from controller.ports import Backend, GuardLink, Services
-from controller.ports_security import Security
-from controller.station.guard_link import GuardSocket
-from controller.station.station import Station
-from controller.store.store import Store
 from hal.errors import HalError
 
 if TYPE_CHECKING:
+    from controller.core.settings import Settings
+    from controller.hardware import Hardware
     from controller.maintenance.service import MaintenanceService
+    from controller.ports import Backend, GuardLink, Services
+    from controller.station.station import Station
+    from controller.store.store import Store
     from controller.web.server import WebServer
     from hal.ports import CardReader, Meter
 
@@ -113,14 +108,20 @@ class Composition:
 
 async def compose(installation: Installation, around: Surroundings) -> Composition:
     """Every part of the station with every other; the only place that does it."""
-    installer = installer_of(installation)
-    installation = with_running_version(installation, installer)
-    store = await Store.open(Path(installation.state_dir))
-    changed = {
-        name.removeprefix(STORED_PREFIX): text
-        for name, text in (await store.values.all(STORED_PREFIX)).items()
-    }
-    settings = settings_for(installation, changed)
+    return await completed(await opened(installation, around.clock), around)
+
+
+async def completed(opening: Opening, around: Surroundings) -> Composition:
+    """The second stage: everything that BootNotification does not need, so its imports stand here."""
+    from controller.app_maintenance import maintenance_of
+    from controller.energy.limits import Limits
+    from controller.energy.profiles import Profiles
+    from controller.ports import Services
+    from controller.station.station import Station
+    from controller.store.store import Store
+
+    installation, settings = opening.installation, opening.settings
+    store = await Store.over(opening.database, opening.values)
     profiles = Profiles(
         installation=installation,
         settings=settings,
@@ -150,8 +151,9 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
     )
     await station.prepare()
     maintenance = await maintenance_of(
-        installation, settings, store, around.clock, station, installer
+        installation, settings, store, around.clock, station, opening.installer
     )
+    opening.events.hand_over(maintenance.events.raise_event)
     services = Services(
         charging_profiles=profiles,
         local_list=station.local_list,
@@ -159,7 +161,7 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
         prices=station.prices.service,
         maintenance=maintenance.for_backend,
     )
-    backend = _backend(installation, settings, store, around.clock, station, services)
+    backend = _backend(opening, store, around.clock, station, services)
     station.attach(backend)
     maintenance.started(station.boot_reason(), store.database.note)
     return Composition(
@@ -169,6 +171,12 @@ async def compose(installation: Installation, around: Surroundings) -> Compositi
 
 async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
     clock = SystemClock()
+    opening = await opened(installation, clock)
+    await opening.reach()
+    from controller.hardware import Hardware
+    from controller.station.guard_link import GuardSocket
+
+    installation = opening.installation
     runtime_dir = Path(installation.runtime_dir)
     hardware = Hardware(installation, data)
     around = Surroundings(
@@ -178,7 +186,7 @@ async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
         reader=hardware.reader,
         control_socket=runtime_dir / "station.sock",
     )
-    composition = await compose(installation, around)
+    composition = await completed(opening, around)
     station, backend = composition.station, composition.backend
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -198,54 +206,35 @@ async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
 
 
 def _backend(
-    installation: Installation,
-    settings: Settings,
-    store: Store,
-    clock: StationClock,
-    station: Station,
-    services: Services,
+    opening: Opening, store: Store, clock: StationClock, station: Station, services: Services
 ) -> Backend:
-    """The adapter of the configured protocol; only its version is imported."""
-    if installation.backend is None:
+    """The adapter of the configured protocol over the line that was opened; only its version is imported."""
+    line = opening.line
+    if line is None:
         from controller.ocpp.none import NullBackend
 
         return NullBackend()
-    if "ocpp1.6" not in installation.backend.protocols:
-        raise PermanentError(
-            f"[backend] protocol = {', '.join(installation.backend.protocols)}: "
-            "this version speaks ocpp1.6 only"
-        )
     from controller.ocpp.v16.adapter import Adapter
-    from controller.ocpp.v16.connection import network_16
-    from controller.security.certificates import CertificateService
-    from controller.security.network_file import NetworkFile
-    from controller.security.time_floor import TimeFloor
+    from controller.ports_security import Security
 
     maintenance = services.maintenance
     assert maintenance is not None
-    tell = maintenance.events.raise_event
-    state_dir = Path(installation.state_dir)
-    floor = TimeFloor(state_dir, clock.utc, lambda: datetime.now(UTC))
-    certificates = CertificateService(installation, settings, floor, tell)
-    network = network_16(
-        installation, settings, store=NetworkFile(state_dir), trust=certificates, tell=tell
-    )
-    tls = installation.tls
+    tls = opening.installation.tls
     security = Security(
-        network=network,
-        certificates=certificates,
-        utc=floor.now,
+        network=line.contact.network,
+        certificates=line.trust.service,
+        utc=line.floor.now,
         expiry_check_delay_s=float(tls.get("client_expiry_check_delay", 60)),
         expiry_check_interval_s=float(tls.get("client_expiry_check_interval", 43_200)),
     )
     adapter = Adapter(
-        installation=installation,
-        settings=settings,
+        installation=opening.installation,
+        settings=opening.settings,
         outbox=store.outbox,
         values=store.values,
         clock=clock,
         set_utc=lambda now: maintenance.clock_set(clock.set_utc(now)),
-        network=network,
+        contact=line.contact,
     )
     adapter.bind(station.control, replace(services, security=security))
     return adapter

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller import __version__
 from controller.core.installation import Installation
-from controller.maintenance.service import MaintenanceService, Needs, installer_of
+from controller.maintenance.service import MaintenanceService, Needs
 from controller.security.signatures import Signatures
-
-__all__ = ["installer_of", "maintenance_of", "trust_of", "with_running_version"]
 
 if TYPE_CHECKING:
     import ssl
@@ -21,16 +18,6 @@ if TYPE_CHECKING:
     from controller.maintenance.virtual_installer import VirtualInstaller
     from controller.station.station import Station
     from controller.store.store import Store
-
-
-def with_running_version(
-    installation: Installation, installer: VirtualInstaller | None
-) -> Installation:
-    """What was installed over the backend is what the station says it runs."""
-    version = "" if installer is None else installer.boot()
-    if not version:
-        return installation
-    return replace(installation, station=replace(installation.station, firmware_version=version))
 
 
 async def maintenance_of(

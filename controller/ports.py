@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from controller.core.charging_profile import ChargingProfile
-from controller.core.guard_messages import Fact, Snapshot
-from controller.core.model import (
-    AvailabilityStatus,
-    EvseView,
-    IdToken,
-    IdTokenInfo,
-    MeterSample,
-    Report,
-    RequestStatus,
-    ResetKind,
-    UnlockStatus,
-)
-from controller.ports_charging import ChargingProfiles
-from controller.ports_lists import LocalListService, ReservationService
-from controller.ports_maintenance import Maintenance
-from controller.ports_prices import Prices
-from controller.ports_security import Security
+if TYPE_CHECKING:
+    from controller.core.charging_profile import ChargingProfile
+    from controller.core.guard_messages import Fact, Snapshot
+    from controller.core.model import (
+        AvailabilityStatus,
+        EvseView,
+        IdToken,
+        IdTokenInfo,
+        MeterSample,
+        Report,
+        RequestStatus,
+        ResetKind,
+        UnlockStatus,
+    )
+    from controller.ports_charging import ChargingProfiles
+    from controller.ports_lists import LocalListService, ReservationService
+    from controller.ports_maintenance import Maintenance
+    from controller.ports_prices import Prices
+    from controller.ports_security import Security
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from controller.core.local_list import ListStatus, ListUpdate
-from controller.core.model import RequestStatus
-from controller.core.reservation import Reservation, ReservationEnd, ReserveStatus
+if TYPE_CHECKING:
+    from controller.core.local_list import ListStatus, ListUpdate
+    from controller.core.model import RequestStatus
+    from controller.core.reservation import Reservation, ReservationEnd, ReserveStatus
 
 
 class LocalListService(Protocol):

@@ -6,18 +6,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from controller.clock import Clock
-from controller.core.firmware_update import (
-    CertificateVerdict,
-    FirmwareNews,
-    FirmwareRequest,
-    FirmwareStatus,
-    UpdateAnswer,
-)
-from controller.core.log_upload import LogAnswer, LogRequest, UploadStatus
-from controller.core.security_events import SecurityEvent, SecurityEventType
+if TYPE_CHECKING:
+    from controller.clock import Clock
+    from controller.core.firmware_update import (
+        CertificateVerdict,
+        FirmwareNews,
+        FirmwareRequest,
+        FirmwareStatus,
+        UpdateAnswer,
+    )
+    from controller.core.log_upload import LogAnswer, LogRequest, UploadStatus
+    from controller.core.security_events import SecurityEvent, SecurityEventType
+
 
 # --- security events ------------------------------------------------------------------------------
 
@@ -81,7 +83,7 @@ class SecurityEventKeeper(Protocol):
 
 # --- logs -----------------------------------------------------------------------------------------
 
-TellUpload = Callable[[UploadStatus, int | None], None]
+TellUpload = Callable[["UploadStatus", int | None], None]
 """How the asker is told about an upload: status and its request id."""
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from controller.core.model import IdToken, RequestStatus
-
 if TYPE_CHECKING:
+    from controller.core.model import IdToken, RequestStatus
     from controller.core.pricing import FinalCost, PriceText, RunningCost
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from controller.core.certificates import (
-    CertificateHash,
-    CertificateUse,
-    DeleteResult,
-    InstalledCertificate,
-    InstallResult,
-)
-from controller.core.network_profile import MoveWhen, NetworkState, Staged
+if TYPE_CHECKING:
+    from controller.core.certificates import (
+        CertificateHash,
+        CertificateUse,
+        DeleteResult,
+        InstalledCertificate,
+        InstallResult,
+    )
+    from controller.core.network_profile import MoveWhen, NetworkState, Staged
 
 
 class Certificates(Protocol):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from controller.core.sharing_values import Grant
+if TYPE_CHECKING:
+    from controller.core.sharing_values import Grant
+
 from hal.types import MeterReading
 
 

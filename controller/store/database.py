@@ -25,6 +25,8 @@ Work = Callable[[sqlite3.Connection], T]
 
 _log = logging.getLogger(__name__)
 
+FILE = "station.db"
+"""In the state directory."""
 _BATCH = 64
 """Most functions in one commit."""
 _QUICK_CHECK_LIMIT = 4 * 1024 * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from controller.store.auth_cache import AuthCache
-from controller.store.database import Database
+from controller.store.database import FILE, Database
 from controller.store.local_list import LocalListTable
 from controller.store.outbox import Outbox
 from controller.store.profiles import StoredProfiles
@@ -14,17 +14,17 @@ from controller.store.security_events import SecurityEventStore
 from controller.store.transactions import Transactions
 from controller.store.values import StoredValues
 
-FILE = "station.db"
+__all__ = ["FILE", "Store"]
 
 
 class Store:
-    """`await Store.open(state_dir)` gives a store that is ready."""
+    """`await Store.open(state_dir)` gives a store that is ready, `over` one on an open file."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, values: StoredValues) -> None:
         self.database = database
+        self.values = values
         self.outbox = Outbox(database)
         self.transactions = Transactions(database, self.outbox)
-        self.values = StoredValues(database)
         self.auth_cache = AuthCache(database)
         self.local_list = LocalListTable(database)
         self.reservations = ReservationTable(database)
@@ -36,9 +36,15 @@ class Store:
         """Open (create, migrate, check) the file. Raises StoreCorrupt if another station has it."""
         database = Database(state_dir / FILE)
         database.open()
-        store = cls(database)
+        values = StoredValues(database)
+        await values.load()
+        return await cls.over(database, values)
+
+    @classmethod
+    async def over(cls, database: Database, values: StoredValues) -> Store:
+        """All of it over an open file, of which the small values are loaded."""
+        store = cls(database, values)
         await store.outbox.load()
-        await store.values.load()
         return store
 
     async def close(self) -> None:

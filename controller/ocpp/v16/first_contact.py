@@ -7,6 +7,7 @@ meanwhile is kept and handed over in order, so nothing is answered before everyt
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -60,8 +61,8 @@ class FirstContact:
         installation: Installation,
         settings: Settings,
         network: Network,
-        random_part: Callable[[], float],
-        pong_timeout_s: float,
+        random_part: Callable[[], float] = random.random,
+        pong_timeout_s: float = 10.0,
     ) -> None:
         self.network = network
         self.frames = FrameLog()
