@@ -44,8 +44,9 @@ class Statuses:
     def repeats(self, payload: Payload) -> bool:
         """The same status since the same moment, as a trigger asks for it."""
         connector = payload["connectorId"]
-        same = self.now.get(connector) == payload["status"]
-        return same and self._since.get(connector) == payload.get("timestamp", "")
+        if self.now.get(connector) != payload["status"]:
+            return False
+        return bool(self._since.get(connector) == payload.get("timestamp", ""))
 
     def told(self, payload: Payload) -> None:
         """A StatusNotification that was not told before."""
