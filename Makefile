@@ -1,5 +1,6 @@
 # make demo   a virtual station with a page            make test   all tests
 # make lint   style, types, import rules               make bench  the numbers, measured on this machine
+# make conformance   the cases of OCPP alone, and docs/conformance.md
 # Each makes .venv by itself. Needed: python3 (3.11 or newer), python3-venv, and a package index once.
 
 # Most tests of whole stations wait for contactors and clocks, so three at a time suit two cores.
@@ -7,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench conformance clean
 
 demo: .venv/.installed
 	@$(BIN)/chargepost demo
@@ -20,6 +21,10 @@ lint: .venv/.ready
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted; run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+conformance: .venv/.ready
+	@$(BIN)/python -m tests.conformance
+	@$(BIN)/python -m pytest -n 3 tests/conformance
 
 bench: .venv/.ready
 	@$(BIN)/python -m tests.bench
