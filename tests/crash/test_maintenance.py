@@ -175,3 +175,11 @@ async def test_a_record_that_cannot_be_read_is_no_update(tmp_path: Path) -> None
     assert await life.service.request(request()) is UpdateAnswer.ACCEPTED
     life.service.start()
     assert await life.ends() == "restarts"
+
+
+async def test_an_earlier_success_does_not_make_a_later_failure_one(tmp_path: Path) -> None:
+    told, _ = await course(tmp_path, b'{"version": "2.0"}\n', None)
+    assert told[-1] is S.INSTALLED
+    told, lives = await course(tmp_path, b'{"version": "3.0", "fails": "start"}\n', None)
+    assert told[-1] is S.INSTALLATION_FAILED
+    assert lives[-1].version == "2.0"
