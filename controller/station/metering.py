@@ -22,6 +22,8 @@ SLOW_S = 15.0
 """Otherwise."""
 FAILURES = 3
 """This many polls in a row must fail before the meter is called lost."""
+WARM_UP_S = 10.0
+"""A meter that has never answered may still be starting, as this computer just did."""
 SECOND_NS = 1_000_000_000
 
 
@@ -67,6 +69,7 @@ class MeterPoller:
         self._waiters: list[tuple[int, asyncio.Future[MeterReading]]] = []
         self._due_ns = clock.monotonic_ns()
         self._failures = 0
+        self._silent_until_ns: int | None = None
         self._fault = ""
         self._lost_ns = 0
         self.latest: MeterReading | None = None
@@ -165,10 +168,18 @@ class MeterPoller:
 
     def _failed(self, error: HalTransientError) -> None:
         self._failures += 1
+        silent = isinstance(error, MeterSilent)
+        if silent and self._warming_up():
+            self._failures = min(self._failures, FAILURES - 1)
         if self._failures >= FAILURES:
-            name = "meter_silent" if isinstance(error, MeterSilent) else "meter_garbage"
-            self._raise(name, str(error))
+            self._raise("meter_silent" if silent else "meter_garbage", str(error))
         self._again_soon()
+
+    def _warming_up(self) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        if self._silent_until_ns is None:
+            self._silent_until_ns = now_ns + int(WARM_UP_S * SECOND_NS)
+        return self.latest is None and not self._fault and now_ns < self._silent_until_ns
 
     def _again_soon(self) -> None:
         """While somebody waits or the meter is suspicious, the next poll follows within a second."""
