@@ -244,6 +244,7 @@ class Day:
         self.bad_name.add(card)
         self.running[n].refused = True
         self.running[n].about = "refused later"
+        self.happened["refused later"] += 1
 
     async def charging(
         self, n: int, card: str, began: datetime, about: str, reservation: int | None = None
