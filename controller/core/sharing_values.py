@@ -89,5 +89,9 @@ def floor_tenths(amps: float) -> float:
 
 
 def lines_of(phases: int, rotation: str) -> tuple[int, ...]:
-    """The phases of the supply behind an EVSE with `phases` of them. `rotation`: "RST", …; else L1 first."""
-    return ROTATIONS.get(rotation, (0, 1, 2))[:phases]
+    """The phases of the supply behind an EVSE with `phases` of them. `rotation`: "RST", …
+
+    Anything else = nobody said, so it may load any of them and counts on all.
+    """
+    lines = ROTATIONS.get(rotation)
+    return (0, 1, 2) if lines is None else lines[:phases]

@@ -43,7 +43,7 @@ class Limits:
         turn_s: float = TURN_S,
     ) -> None:
         self._evses = {evse.id: evse for evse in installation.evses}
-        self._settings = settings
+        self._lines = _lines(installation, settings)
         self._guard = guard
         self._clock = clock
         self._profiles = profiles
@@ -88,12 +88,12 @@ class Limits:
         snapshot = self._guard.snapshot
         seen = {evse.evse: evse for evse in snapshot.evses} if snapshot is not None else {}
         at_s = snapshot.at_ns / 1e9 if snapshot is not None else 0.0
-        rotations, station = self._rotations(), self._station_limit()
+        station = self._station_limit()
         whole = UNLIMITED if station is None or station.amps is None else station.amps
         least_amps = MIN_AMPS if station is None else max(station.least_amps, MIN_AMPS)
         grants = self._sharing.step(
             [
-                self._asking(evse, seen.get(evse.id), at_s, rotations.get(evse.id, ""), least_amps)
+                self._asking(evse, seen.get(evse.id), at_s, least_amps)
                 for evse in self._evses.values()
             ],
             self._clock.monotonic_ns() / 1e9,
@@ -112,7 +112,6 @@ class Limits:
         evse: EvseInstallation,
         seen: EvseSnapshot | None,
         at_s: float,
-        rotation: str,
         least_amps: float,
     ) -> Asking:
         most_amps = evse.max_amps
@@ -125,7 +124,7 @@ class Limits:
             profile_amps, least_amps = own.amps, max(own.least_amps, least_amps)
         return Asking(
             evse=evse.id,
-            lines=lines_of(evse.phases, rotation),
+            lines=self._lines[evse.id],
             max_amps=most_amps,
             profile_amps=profile_amps,
             least_amps=least_amps,
@@ -148,14 +147,23 @@ class Limits:
             return None
         return self._profiles.station_limit()
 
-    def _rotations(self) -> dict[int, str]:
-        """How the phases of each EVSE are wired, as far as somebody said so."""
-        found = {}
-        for item in self._settings.text("ConnectorPhaseRotation").split(","):
-            evse, _, rotation = item.strip().partition(".")
-            if evse.isdecimal():
-                found[int(evse)] = rotation
-        return found
+
+def _lines(installation: Installation, settings: Settings) -> dict[int, tuple[int, ...]]:
+    """The phases of the supply behind each EVSE, as the installer said (configuration, first boot).
+
+    What a backend writes into ConnectorPhaseRotation later is only told back: it knows no wires, and a
+    wrong value would load one phase with more than the supply has (DESIGN §1.7).
+    """
+    declared = settings.declared("ConnectorPhaseRotation")
+    told: dict[int, set[str]] = {}
+    for item in declared.default.split(",") if declared is not None else ():
+        evse, _, rotation = item.strip().partition(".")
+        if evse.isdecimal():
+            told.setdefault(int(evse), set()).add(rotation)
+    return {
+        evse.id: lines_of(evse.phases, "".join(told.get(evse.id, ())))
+        for evse in installation.evses
+    }
 
 
 def _seen(evse: EvseSnapshot, at_s: float) -> Seen:

@@ -149,9 +149,15 @@ class World:
                 for n, e in self.evses.items()
             ),
             charging=Charging(authorization="free"), site=Site(max_amps=self.site_amps),
+            first_boot_16={
+                "ConnectorPhaseRotation": ",".join(f"{n}.{r}" for n, r in enumerate(rotations, 1)),
+            },
         )  # fmt: skip
+        # What a backend says about the wires is not how they are.
         self.settings = settings_for(self.installation, {
-            "ConnectorPhaseRotation": ",".join(f"{n}.{r}" for n, r in enumerate(rotations, 1)),
+            "ConnectorPhaseRotation": ",".join(
+                f"{n}.{self.rng.choice(('RST', 'STR', 'TRS'))}" for n in self.evses
+            ),
         })  # fmt: skip
         self.down: deque[tuple[int, Offer | Withdraw]] = deque()
         self.up: deque[tuple[int, Snapshot]] = deque()

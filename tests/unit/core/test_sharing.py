@@ -369,10 +369,13 @@ def test_phases_are_counted_apart() -> None:
 @pytest.mark.parametrize(
     ("phases", "rotation", "expected"),
     [
-        (1, "", (0,)),
+        (1, "", (0, 1, 2)),
+        (1, "RST", (0,)),
         (1, "STR", (1,)),
         (1, "TRS", (2,)),
-        (1, "Unknown", (0,)),
+        (1, "Unknown", (0, 1, 2)),
+        (1, "NotApplicable", (0, 1, 2)),
+        (2, "", (0, 1, 2)),
         (3, "STR", (1, 2, 0)),
     ],
 )

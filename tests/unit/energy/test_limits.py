@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controller.core.composite import ProfileLimit
 from controller.core.guard_messages import Snapshot
 from controller.core.installation import Installation, Site
@@ -54,15 +56,18 @@ class Bench:
 
     def __init__(
         self, tmp_path: Path, *, site: float | None = 32.0, phases: tuple[int, ...] = (1, 1),
-        rotation: str = "",
+        rotation: str = "", by_backend: str = "",
     ) -> None:  # fmt: skip
         made = installation(tmp_path, len(phases))
         evses = tuple(
             replace(evse, max_amps=32.0, phases=n)
             for evse, n in zip(made.evses, phases, strict=True)
         )
-        self.installation: Installation = replace(made, evses=evses, site=Site(max_amps=site))
-        changed = {"ConnectorPhaseRotation": rotation} if rotation else {}
+        self.installation: Installation = replace(
+            made, evses=evses, site=Site(max_amps=site),
+            first_boot_16={"ConnectorPhaseRotation": rotation} if rotation else {},
+        )  # fmt: skip
+        changed = {"ConnectorPhaseRotation": by_backend} if by_backend else {}
         self.settings = settings_for(self.installation, changed)
         self.clock = FakeClock()
         self.guard = Guard(self.clock, len(phases))
@@ -177,10 +182,34 @@ def test_a_thin_cable_leaves_the_rest_to_others(tmp_path: Path) -> None:
     assert bench.amps() == [13.0, 19.0]
 
 
-def test_the_wiring_of_the_phases_is_a_setting(tmp_path: Path) -> None:
+def test_the_installer_says_how_the_phases_are_wired(tmp_path: Path) -> None:
     bench = Bench(tmp_path, rotation="1.RST,2.STR")
     bench.start(1, 2)
     assert bench.amps() == [32.0, 32.0], "one is on L1, the other on L2"
+
+
+def test_a_backend_cannot_move_the_wires(tmp_path: Path) -> None:
+    """DESIGN 1.7: what it writes is told back, but the supply is shared as it is wired."""
+    stored = Bench(tmp_path, rotation="1.RST,2.RST", by_backend="1.RST,2.STR")
+    assert stored.settings.text("ConnectorPhaseRotation") == "1.RST,2.STR"
+    untold = Bench(tmp_path)
+    untold.settings.change("ConnectorPhaseRotation", "1.RST,2.STR")
+    for bench in (stored, untold):
+        bench.start(1, 2)
+        bench.run(8)
+        bench.settings.change("ConnectorPhaseRotation", "1.STR,2.TRS")
+        bench.run(30)
+        assert bench.amps() == [16.0, 16.0]
+
+
+@pytest.mark.parametrize("rotation", ["1.STR", "1.STR,2.Unknown", "1.STR,2.TRS,2.RST"])
+def test_an_outlet_of_which_nobody_knows_the_phase_counts_on_all(
+    tmp_path: Path, rotation: str
+) -> None:
+    bench = Bench(tmp_path, rotation=rotation)
+    bench.start(1, 2)
+    bench.run(8)
+    assert bench.amps() == [16.0, 16.0]
 
 
 def test_three_phases_need_room_on_each(tmp_path: Path) -> None:
