@@ -5,9 +5,11 @@ Whom the link tells and asks is made later: what it tells before is kept, what i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,9 +104,15 @@ class Opening:
     line: Line | None
 
     async def reach(self) -> None:
-        """BootNotification goes out; returns when it has, or when that cannot be waited for."""
+        """BootNotification goes out; then what the second stage needs is loaded, aside.
+
+        Loading takes seconds on a small computer, and when an answer comes is needed for its time.
+        """
         if self.line is not None:
             await self.line.contact.reach(HEAD_START_S)
+            await asyncio.to_thread(_load, "controller.ocpp.v16.adapter")
+        await asyncio.to_thread(_load, "controller.app_maintenance", "controller.station.station",
+            "controller.energy.limits", "controller.energy.profiles", "controller.hardware")  # fmt: skip
 
 
 async def opened(installation: Installation, clock: Clock) -> Opening:
@@ -133,6 +141,11 @@ async def opened(installation: Installation, clock: Clock) -> Opening:
         events=events,
         line=_line(installation, settings, clock, events),
     )
+
+
+def _load(*modules: str) -> None:
+    for name in modules:
+        import_module(name)
 
 
 def _installer(installation: Installation) -> VirtualInstaller | None:

@@ -102,7 +102,9 @@ class Adapter:
             set_utc=set_utc,
         )
         self._registration = Registration(
-            send=self._boot, accept_time=self._heartbeats.accept_time, clock=clock
+            send=self._boot,
+            accept_time=lambda text: self._heartbeats.accept_time(text, self._contact.take_age_s()),
+            clock=clock,
         )
         self._wording = Wording16(settings)
         self._outbox = Outbox(

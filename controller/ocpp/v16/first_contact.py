@@ -78,7 +78,8 @@ class FirstContact:
         self._identity = installation.station
         self._settings = settings
         self._rest: Rest | None = None
-        self._held: list[bytes | str] = []
+        self._held: list[tuple[float, bytes | str]] = []
+        self._boot_age_s = 0.0
         self._boot: asyncio.Future[Payload] | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -98,8 +99,12 @@ class FirstContact:
         if self.link.up:
             rest.link_up()
         held, self._held = self._held, []
-        for raw in held:
+        boot, now_s = self._boot, asyncio.get_running_loop().time()
+        for came_s, raw in held:
+            waits = boot is not None and not boot.done()
             self.calls.receive(raw)
+            if waits and boot is not None and boot.done():
+                self._boot_age_s = now_s - came_s
 
     async def run(self) -> None:
         """Keep the link up for ever."""
@@ -109,6 +114,11 @@ class FirstContact:
         """BootNotification's answer: to the one that is on its way already, or to a new one."""
         under_way, self._boot = self._boot, None
         return await (under_way or self._send_boot())
+
+    def take_age_s(self) -> float:
+        """How old the answer to BootNotification is that `boot` returned last: its time is past by so much."""
+        age_s, self._boot_age_s = self._boot_age_s, 0.0
+        return age_s
 
     def _send_boot(self) -> asyncio.Future[Payload]:
         return self.calls.start(
@@ -146,7 +156,7 @@ class FirstContact:
     def link_frame(self, raw: bytes | str) -> None:
         """A frame came in."""
         if self._rest is None:
-            self._held.append(raw)
+            self._held.append((asyncio.get_running_loop().time(), raw))
         else:
             self.calls.receive(raw)
 

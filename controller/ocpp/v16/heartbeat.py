@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from controller.clock import Clock
@@ -78,9 +78,11 @@ class Heartbeats:
             return
         self.accept_time(answer.get("currentTime"))
 
-    def accept_time(self, text: object) -> None:
-        """Set the clock by what the backend says; nonsense changes nothing."""
+    def accept_time(self, text: object, age_s: float = 0.0) -> None:
+        """Set the clock by what the backend said `age_s` ago; nonsense changes nothing."""
         now = parse_time(text)
+        if now is not None and age_s and now.year < 9999:
+            now += timedelta(seconds=age_s)
         if now is None or now < NOT_BEFORE:
             log.warning("the backend's time cannot be used: %.40s", text)
         elif abs((now - self._clock.utc()).total_seconds()) >= STEP_S:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -106,4 +107,18 @@ async def test_a_backend_that_is_away_holds_nobody_up() -> None:
     await asyncio.wait_for(rig.contact.reach(60.0), 5.0)
     rig.complete()
     assert "nothing listens" in rig.adapter.why
+    await rig.stop()
+
+
+async def test_r16_boot_2_an_answer_that_had_to_wait_sets_no_clock_back(csms: Csms) -> None:
+    rig = LateRig(csms.url)
+    set_to: list[datetime] = []
+    rig.clock.set_utc = lambda now: set_to.append(now) or 0.0  # type: ignore[func-returns-value,method-assign]
+    before = datetime.now(UTC)
+    await rig.contact.reach(5.0)
+    await csms.until(lambda: len(csms.calls("BootNotification")) == 1)
+    await asyncio.sleep(1.3)
+    rig.complete()
+    await csms.until(lambda: len(csms.calls("StatusNotification")) == 2)
+    assert set_to == [], f"set back to {before} or so"
     await rig.stop()
