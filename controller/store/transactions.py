@@ -97,7 +97,7 @@ class Transactions:
         return await self._database.write(open_verdicts)
 
     async def last(self, evse: int) -> Transaction | None:
-        """The newest transaction of an EVSE, open or not."""
+        """The newest transaction of an EVSE, open or not; None also when it cannot be read."""
 
         def read(connection: sqlite3.Connection) -> str | None:
             row = connection.execute(
@@ -107,7 +107,11 @@ class Transactions:
             return None if row is None else str(row[0])
 
         body = await self._database.write(read)
-        return None if body is None else transaction_from_text(body)
+        try:
+            return None if body is None else transaction_from_text(body)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            _log.error("store: the last transaction cannot be read: %.200s", body)
+            return None
 
     def _with_report(
         self, write: Callable[[sqlite3.Connection], None], report: Report | None

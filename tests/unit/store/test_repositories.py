@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from operator import methodcaller
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,15 @@ async def test_open_transactions_come_back_with_their_last_moment_of_life(store:
     assert await store.transactions.last(1) == ended
     await store.transactions.begin(replace(transaction(2), started_at=later), None)
     assert (await store.transactions.open_transactions())[1].last_meter_wh is None
+
+
+async def test_a_last_transaction_that_cannot_be_read_stops_nobody(store: Store) -> None:
+    await store.transactions.begin(transaction(1), started(1))
+    for body in ("{", "{}", "[]"):
+        change = methodcaller("execute", "UPDATE transactions SET body = ?", (body,))
+        await store.database.write(change)
+        assert await store.transactions.last(1) is None
+        assert await store.transactions.open_transactions() == {}
 
 
 async def test_the_start_and_its_report_are_one_commit(store: Store) -> None:
