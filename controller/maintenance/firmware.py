@@ -78,6 +78,7 @@ class FirmwareService:
         self._news: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
         self._holds = False
+        self._requests = asyncio.Lock()
         self.restarted = False
         upkeep.on_change(self._changed.set)
 
@@ -105,6 +106,10 @@ class FirmwareService:
 
     async def request(self, request: FirmwareRequest) -> UpdateAnswer:
         """Durable before it returns. An update under way is cancelled unless it is too late for that."""
+        async with self._requests:
+            return await self._request(request)
+
+    async def _request(self, request: FirmwareRequest) -> UpdateAnswer:
         before = self._update if self.running is not None else None
         if before is not None and not before.cancellable:
             log.warning("a firmware update is being installed: another one is refused")

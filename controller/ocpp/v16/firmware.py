@@ -56,7 +56,7 @@ def firmware(service: Maintenance) -> BlockMaker:
             },
             triggers={"FirmwareStatusNotification": updates.plain_status},
             extended_triggers={"FirmwareStatusNotification": updates.signed_status},
-            connected=updates.wake,
+            connected=updates.connected,
         )
 
     return make
@@ -140,6 +140,11 @@ class _Updates:
         return Answer(payload={"status": "Accepted"}, then=then)
 
     # --- notifications ----------------------------------------------------------------------------
+
+    def connected(self) -> None:
+        """An update whose answer went down with its connection begins now."""
+        self._service.start()
+        self.wake()
 
     def wake(self) -> None:
         """Tell what was not told, in order, if the backend is there."""

@@ -63,13 +63,14 @@ class Updates:
         self.running: FirmwareStatus | None = None
         self.news: list[FirmwareNews] = []
         self.asked: list[FirmwareRequest] = []
+        self.starts = 0
 
     async def request(self, request: FirmwareRequest) -> UpdateAnswer:
         self.asked.append(request)
         return UpdateAnswer.ACCEPTED
 
     def start(self) -> None:
-        return
+        self.starts += 1
 
     def untold(self) -> FirmwareNews | None:
         return self.news[0] if self.news else None
@@ -171,6 +172,14 @@ async def test_lost_links_keep_the_news_refusals_do_not(
     world.block.connected()
     await world.backend.settle()
     assert [p["status"] for _, p in world.backend.sent] == ["Downloaded"]
+
+
+async def test_an_update_begins_although_its_answer_was_lost(world: World) -> None:
+    """What was taken is durable, so it must not wait for the next restart."""
+    answer = await world.update()
+    assert (answer.then, world.updates.starts) == (world.updates.start, 0)
+    world.block.connected()  # the connection broke before the answer went out
+    assert world.updates.starts == 1
 
 
 async def test_times_that_are_none(world: World) -> None:

@@ -228,3 +228,12 @@ async def test_downloads_are_repeated_as_asked(world: World) -> None:
     assert len(world.downloads) == 1
     assert S.DOWNLOADED in await world.told(60)
     assert len(world.downloads) == 3
+
+
+async def test_two_requests_at_once_are_taken_one_after_the_other(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    answers = await asyncio.gather(world.ask("a", request_id=1), world.ask("b", request_id=2))
+    assert list(answers) == [UpdateAnswer.ACCEPTED, UpdateAnswer.ACCEPTED_CANCELED]
+    await pass_time(world.clock, 60.0)
+    assert world.service.status.request_id == 2
+    assert world.downloads[-1] == "b", "and the image is the one that was asked for last"
