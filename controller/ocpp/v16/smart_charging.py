@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -65,8 +66,11 @@ class _Requests:
             return Answer(error=ErrorName.PROPERTY, description=str(error))
         if "transactionId" in body and profile.purpose is not Purpose.TX:
             return Answer(payload={"status": "Rejected"})
-        if "transactionId" in body and not await self._runs(connector, body["transactionId"]):
-            return Answer(payload={"status": "Rejected"})
+        if "transactionId" in body:
+            ours = await self._running(connector, body["transactionId"])
+            if ours is None:
+                return Answer(payload={"status": "Rejected"})
+            profile = replace(profile, transaction_id=ours)  # another one may begin meanwhile
         status = await self._profiles.install(connector, profile)
         return Answer(payload={"status": status.value})
 
@@ -94,16 +98,16 @@ class _Requests:
             return Answer(payload={"status": "Rejected"})
         return Answer(payload=composite_16(schedule))
 
-    async def _runs(self, connector: int, backend_id: int) -> bool:
-        """The backend means the transaction that runs there."""
+    async def _running(self, connector: int, backend_id: int) -> str | None:
+        """Our id of the transaction that runs there, if it is the one that the backend means."""
         ours = self._profiles.transaction(connector)
         if ours is None:
-            return False
+            return None
         told = await self._outbox.backend_transaction_id(ours)
         if told is None:
             # The answer to StartTransaction may have come in the frame just before this one.
             told = await self._outbox.backend_transaction_id(ours)
-        return told == backend_id
+        return ours if told == backend_id else None
 
 
 def charging_profile(body: Payload) -> ChargingProfile:

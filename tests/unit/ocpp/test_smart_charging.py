@@ -226,6 +226,7 @@ async def test_r16_sc_1_the_backends_transaction_id_is_compared(desk: Desk) -> N
     """TC_058_2; 0 is a real id."""
     tx = {"chargingProfilePurpose": "TxProfile"}
     assert (await desk.set(transactionId=0, **tx)).payload == {"status": "Accepted"}
+    assert desk.profiles.installed[-1][1].transaction_id == "tx-1", "never for the one after it"
     assert (await desk.set(transactionId=1, **tx)).payload == {"status": "Rejected"}
     assert (await desk.set(2, transactionId=0, **tx)).payload == {"status": "Rejected"}
     desk.outbox.ids.clear()
