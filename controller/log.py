@@ -26,6 +26,7 @@ _SECRETS = re.compile(
     r"[\w-]*(?:password|passphrase|authorizationkey|secret)[\"']?\s*[:=])\s*)"
     r"(\"[^\"]*\"|'[^']*'|[^\s,;@}\]]+)"
 )
+_IN_ADDRESS = re.compile(r"(?i)(\b(?:https?|s?ftp|ftpe?s)://[^\s:/@]*:)[^\s/?#]*(?=@)")
 BLANK = "***"
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -87,4 +88,5 @@ def blank(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without secrets."""
     for secret in secrets:
         text = text.replace(secret, BLANK)
+    text = _IN_ADDRESS.sub(lambda match: match[1] + BLANK, text)
     return _SECRETS.sub(lambda match: match[1] + BLANK, text)

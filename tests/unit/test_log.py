@@ -23,6 +23,8 @@ def record(text: str, level: int = logging.INFO, **fields: object) -> logging.Lo
     [
         ("Authorization: Basic c2VzYW1l", "Authorization: Basic ***"),
         ("wss://cp:sesame@host/x", "wss://cp:***@host/x"),
+        ("no answer of ftp://cp:open@sesame@host/up", "no answer of ftp://cp:***@host/up"),
+        ("page at http://127.0.0.1:8080/a@b", "page at http://127.0.0.1:8080/a@b"),
         ('{"password": "open sesame", "id": 1}', '{"password": ***, "id": 1}'),
         ("AuthorizationKey=sesame", "AuthorizationKey=***"),
         ("told sesame here", "told *** here"),
