@@ -20,6 +20,8 @@ class AskAuthorization:
 class ReadBegin:
     """Read the register now (the contactor is open); answer with BeginRead."""
 
+    read: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareRead:

@@ -135,10 +135,12 @@ class GroupLearnt:
 class BeginRead:
     """The register before the contactor may close; None = not readable and never known.
 
+    `read` is the number of the ReadBegin it answers.
     `signed`: as the meter signed it. `unsigned`: why there is no signature although there must be one.
     `refused`: why nothing begins.
     """
 
+    read: int
     energy_wh: float | None
     signed: SignedMeterValue | None = None
     unsigned: str = ""

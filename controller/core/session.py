@@ -160,7 +160,8 @@ class EvseSession(SessionBase):
                 self.grant = Grant(id_token=token)
         if self.grant is not None and unused and not self._reading_begin and not self.blocked:
             self._reading_begin = True
-            out.append(ReadBegin())
+            self._reads += 1
+            out.append(ReadBegin(read=self._reads))
         return out
 
     def _timed_out(self) -> Commands:
@@ -440,6 +441,8 @@ class EvseSession(SessionBase):
         return self._end(fact.energy_wh, fact.signed)
 
     def _begin(self, fact: BeginRead, now: Moment) -> Commands:
+        if fact.read != self._reads:
+            return []  # for a permission before this one; its lock and signature are not ours
         grant, plug_id = self.grant, self._plug_id
         self._reading_begin = False
         if grant is None or plug_id is None or self._used or self.transaction is not None:

@@ -382,9 +382,9 @@ class EvseActor:
                     self.poller.poll_soon()
             case ReadBegin():
                 if self.installation.lock is None:
-                    self._read_begin()
+                    self._read_begin(command.read)
                 else:
-                    self._tasks.aside(self._lock_first(), "lock")
+                    self._tasks.aside(self._lock_first(command.read), "lock")
             case ReadEnd():
                 self._tasks.aside(self._read_end(command), "end value")
             case BeginTransaction():
@@ -443,15 +443,16 @@ class EvseActor:
             keep = not self.session.rules.unlock_on_ev_side_disconnect
             self._guard.lock(self.id, keep=keep)
 
-    async def _lock_first(self) -> None:
+    async def _lock_first(self, read: int) -> None:
         """A transaction begins when everything is there for it, also the bolt (TC_024)."""
         self._lock()
         if await within(self._locked(), self._clock, LOCK_WAIT_S):
-            self._read_begin()
+            self._read_begin(read)
             self._wake.set()
         else:
             refused = "the cable could not be locked"
-            self.tell(facts.BeginRead(energy_wh=self._last_known_wh, refused=refused))
+            wh = self._last_known_wh
+            self.tell(facts.BeginRead(read=read, energy_wh=wh, refused=refused))
 
     async def _locked(self) -> bool:
         while (seen := self._snapshot) is None or seen.lock != LockState.LOCKED.value:
@@ -460,22 +461,22 @@ class EvseActor:
             await self._clock.sleep(0.05)
         return True
 
-    def _read_begin(self) -> None:
+    def _read_begin(self, read: int) -> None:
         if self.signer is not None and self.signer.policy.transactions:
-            self._tasks.aside(self._read_begin_signed(self.signer), "signed begin value")
+            self._tasks.aside(self._read_begin_signed(read, self.signer), "signed begin value")
             return
         if self.poller is None:
-            self.tell(facts.BeginRead(energy_wh=self._last_known_wh or 0.0))
+            self.tell(facts.BeginRead(read=read, energy_wh=self._last_known_wh or 0.0))
             return
         fresh = self.poller.newest(BEGIN_AGE_S)
         contactor_open = self._snapshot is not None and not self._snapshot.contactor_closed
         opened_ns = self.session.contactor_opened_ns
         if fresh is not None and contactor_open and fresh.taken_at_ns > opened_ns:
-            self._inputs.appendleft(facts.BeginRead(energy_wh=fresh.energy_wh))
+            self._inputs.appendleft(facts.BeginRead(read=read, energy_wh=fresh.energy_wh))
             return
-        self._tasks.aside(self._read_begin_slowly(self.poller), "begin value")
+        self._tasks.aside(self._read_begin_slowly(read, self.poller), "begin value")
 
-    async def _read_begin_signed(self, signer: Signer) -> None:
+    async def _read_begin_signed(self, read: int, signer: Signer) -> None:
         """The contactor is open until the begin value is signed (REG-EICH-6)."""
         grant = self.session.grant
         signed = await signer.begin(grant.id_token if grant is not None else None)
@@ -485,9 +486,9 @@ class EvseActor:
             reading = await within(self.poller.after(since_ns), self._clock, BEGIN_WAIT_S)
         known = reading.energy_wh if reading is not None else self._last_known_wh
         unsigned = UNSIGNED if signed is None else ""
-        self.tell(facts.BeginRead(energy_wh=known, signed=signed, unsigned=unsigned))
+        self.tell(facts.BeginRead(read=read, energy_wh=known, signed=signed, unsigned=unsigned))
 
-    async def _read_begin_slowly(self, poller: MeterPoller) -> None:
+    async def _read_begin_slowly(self, read: int, poller: MeterPoller) -> None:
         young_ns = self._clock.monotonic_ns() - int(BEGIN_AGE_S * SECOND_NS)
         since = max(young_ns, self.session.contactor_opened_ns + 1)
         reading = await within(poller.after(since), self._clock, BEGIN_WAIT_S)
@@ -495,7 +496,7 @@ class EvseActor:
         known = reading.energy_wh if reading is not None else self._last_known_wh
         if reading is None:
             _log.warning("evse=%d starts with the last known register: %s Wh", self.id, known)
-        self.tell(facts.BeginRead(energy_wh=known))
+        self.tell(facts.BeginRead(read=read, energy_wh=known))
 
     async def _read_end(self, command: ReadEnd) -> None:
         if self.poller is None:

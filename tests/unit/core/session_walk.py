@@ -88,8 +88,13 @@ class Walk:
         decision = Decision(status=status, group=group, why=why)
         return self.feed(facts.AuthorizationDecided(request=number, decision=decision))
 
-    def begin_read(self, energy_wh: float | None = 1000.0) -> list[Command]:
-        return self.feed(facts.BeginRead(energy_wh=energy_wh))
+    def begin_read(
+        self, energy_wh: float | None = 1000.0, read: int | None = None
+    ) -> list[Command]:
+        reads = self.all(ReadBegin)
+        asked = reads[-1].read if reads else 0
+        number = asked if read is None else read
+        return self.feed(facts.BeginRead(read=number, energy_wh=energy_wh))
 
     def contactor(self, closed: bool, at_ns: int = 5) -> list[Command]:
         return self.feed(facts.ContactorSeen(closed=closed, at_ns=at_ns))

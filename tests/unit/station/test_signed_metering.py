@@ -241,6 +241,24 @@ async def test_no_energy_before_the_begin_value_is_signed(tmp_path: Path) -> Non
         assert len(w.guard.offers()) == 1
 
 
+async def test_a_signature_for_the_driver_before_begins_nothing(tmp_path: Path) -> None:
+    """REG-EICH-6: who plugs in while the meter still signs for somebody else waits for a signature of its own."""
+    async with world(tmp_path) as w:
+        meter(w).takes_s = 4.0
+        await w.plug()
+        await w.tap()
+        await w.advance(2)
+        await w.unplug()
+        await w.plug()
+        await w.tap("04FFEE11")
+        await w.advance(3)
+        assert w.guard.offers() == []
+        await w.advance(4)
+        about = meter(w).about
+        assert about is not None and about.id_token == "04FFEE11"
+        assert len(w.guard.offers()) == 1
+
+
 async def test_without_a_signature_no_charge_begins(tmp_path: Path) -> None:
     """And it is said why; with signing switched off the same meter may charge."""
     async with world(tmp_path) as w:
