@@ -385,3 +385,5 @@ async def _quietly(work: Coroutine[Any, Any, object]) -> None:
         await work
     except BackendUnavailable as error:
         log.info("%s", error)
+    except Exception:
+        log.exception("what was begun aside for the backend failed")

@@ -159,9 +159,12 @@ class _CertificateBlock:
         """Renew the certificate that is about to end (A03)."""
         await asyncio.sleep(self._security.expiry_check_delay_s)
         while True:
-            if self._sender.connected and await self._service.renewal_due():
-                log.info("the station's certificate ends within a month: a new one is asked for")
-                await self._ask()
+            try:
+                if self._sender.connected and await self._service.renewal_due():
+                    log.info("the station's certificate ends within a month: a new one is wanted")
+                    await self._ask()
+            except Exception:  # a file that cannot be read now must not end the watch for good
+                log.exception("whether the station's certificate ends soon could not be found out")
             await asyncio.sleep(self._security.expiry_check_interval_s)
 
 
