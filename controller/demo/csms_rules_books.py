@@ -93,7 +93,10 @@ class Books:
                 break
         known.stop = payload
         self._transaction_data(known, payload)
-        self._register(known.connector, at, payload["meterStop"], "meterStop")
+        # Its register was read after the boot, so it counts from the newest value on.
+        times = [v["timestamp"] for values in known.meter_values for v in values["meterValue"]]
+        newest = max([at, *times], key=_moment) if spare_s else at
+        self._register(known.connector, newest, payload["meterStop"], "meterStop")
         return known
 
     def metered(self, payload: Payload) -> None:

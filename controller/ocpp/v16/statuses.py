@@ -61,12 +61,11 @@ class StatusReporter:
         if last is not None and last.word == word:
             return
         if last is not None and word.status not in ALLOWED[last.word.status] | {last.word.status}:
-            if word.status is Status.RESERVED:
-                # An EVSE that was in use and is reserved again was free for a moment (§4.9).
-                self.update(connector, StatusWord(status=Status.AVAILABLE))
-            elif (last.word.status, word.status) == (Status.UNAVAILABLE, Status.FINISHING):
-                # Back in service with the cable of an ended transaction still in (§4.9).
-                self.update(connector, StatusWord(status=Status.PREPARING))
+            # Something happened in between that was over before anybody looked, such as a cable that
+            # was out for a moment (§4.9).
+            between = _way(last.word.status, word.status)
+            if between is not None:
+                self.update(connector, StatusWord(status=between))
             else:
                 log.info("connector %d: %s after %s", connector, word.status, last.word.status)
         change = _Change(connector=connector, word=word, since_s=self._monotonic_s())
@@ -162,3 +161,11 @@ class StatusReporter:
 
     def _monotonic_s(self) -> float:
         return self._clock.monotonic_ns() / 1e9
+
+
+def _way(before: Status, after: Status) -> Status | None:
+    """By which status the table leads from one to the other; None = it takes more than one."""
+    for between in (Status.AVAILABLE, Status.FINISHING, Status.PREPARING):
+        if between in ALLOWED[before] and after in ALLOWED[between]:
+            return between
+    return None
