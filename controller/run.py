@@ -30,6 +30,8 @@ RESTART_FIRST_S = 1.0
 RESTART_MAX_S = 60.0
 HEALTHY_S = 60.0
 REDIAL_S = 0.05
+PRIVATE = 0o077
+"""Bits that no file or directory of a station gets: cards, addresses with passwords, keys are in them."""
 LATE_S = 0.3
 """A supervisor that woke up this late was starved itself and does not blame its children at once."""
 
@@ -42,6 +44,7 @@ HARD_RESET = 4
 
 def main(config: str) -> int:
     """Run until told to end. 0 = ended by a signal, 1 = the guard died, 2 = wrong configuration."""
+    os.umask(PRIVATE)  # as the systemd units do; the children inherit it
     try:
         source, compiled = prepare(config)
     except OSError as error:

@@ -185,6 +185,17 @@ def test_a_second_run_on_the_same_state_is_refused(run: Run) -> None:
     assert f"in use by another run (pid {run.process.pid})" in second.stderr
 
 
+def test_nobody_else_may_read_what_the_station_keeps(run: Run) -> None:
+    """Cards, and addresses with passwords, stand in the database as well."""
+    state = run.directory / "state"
+    open_to_others = [
+        str(path) for path in (state, *state.rglob("*")) if path.stat().st_mode & 0o077
+    ]
+    assert not open_to_others
+    child = Path(f"/proc/{run.pid('station')}/status").read_text()
+    assert "Umask:\t0077" in child
+
+
 def test_settings_that_fit_the_file_are_not_compiled_again(run: Run) -> None:
     compiled = run.directory / "state" / "installation.json"
     assert compiled.stat().st_mode & 0o777 == 0o600
