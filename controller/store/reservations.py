@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from controller.core.model import IdToken, IdTokenType
 from controller.core.reservation import Reservation
 from controller.store.database import Database
+
+_log = logging.getLogger(__name__)
 
 _READ = (
     "SELECT id, evse, token, token_type, group_token, group_type, expires_at "
@@ -29,12 +32,18 @@ class ReservationTable:
         self._database = database
 
     async def load(self) -> list[Reservation]:
-        """All of them."""
+        """All of them; what cannot be read is left out and told."""
 
-        def read(connection: sqlite3.Connection) -> list[Reservation]:
-            return [_reservation(*row) for row in connection.execute(_READ)]
+        def read(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            return connection.execute(_READ).fetchall()
 
-        return await self._database.write(read)
+        found = []
+        for row in await self._database.write(read):
+            try:
+                found.append(_reservation(*row))
+            except ValueError as error:
+                _log.error("store: reservation %d cannot be read: %s", row[0], error)
+        return found
 
     def put(self, reservation: Reservation) -> asyncio.Future[None]:
         """Add or replace; durable when the future ends."""

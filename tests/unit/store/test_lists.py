@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 from importlib import resources
+from operator import methodcaller
 from pathlib import Path
 
 import pytest
@@ -94,4 +95,19 @@ async def test_reservations(tmp_path: Path) -> None:
     await store.reservations.delete(-4)
     await store.reservations.delete(99)
     assert await store.reservations.load() == [changed]
+    await store.close()
+
+
+async def test_a_reservation_that_cannot_be_read_stops_nobody(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    for number in (1, 2, 3):
+        await store.reservations.put(
+            Reservation(id=number, evse=number, id_token=IdToken("A"), expires_at=AT)
+        )
+    for change in (
+        "UPDATE reservations SET token_type = 'x' WHERE id = 1",
+        "UPDATE reservations SET expires_at = 'soon' WHERE id = 3",
+    ):
+        await store.database.write(methodcaller("execute", change))
+    assert [r.id for r in await store.reservations.load()] == [2]
     await store.close()
