@@ -38,9 +38,13 @@ from tests.conformance.world import (
 
 _MS = 1_000_000
 TICK_NS = 10 * _MS
-STEADY_TICK_NS = 200 * _MS
-"""The pace while nothing has changed for a while: rules in seconds do not notice, tests run faster."""
+QUICK_NS = 100 * _MS
+"""So long after a change every window counts: levels are debounced over three of them."""
+LIVELY_TICK_NS = 50 * _MS
 LIVELY_NS = 1500 * _MS
+"""So long after a change something may be under way: contacts, lock, self-test."""
+STEADY_TICK_NS = 500 * _MS
+"""The pace while nothing has changed for a while: rules in seconds do not notice, tests run faster."""
 SNAPSHOT_EVERY_NS = 1000 * _MS
 OFFER_EVERY_S = 1.0
 FIRST_PLUG_ID = 1000
@@ -75,7 +79,7 @@ class GuardBox:
         self._fresh: list[Fact] = [
             Fact(n=0, at_ns=loop.now_ns(), evse=0, kind=FactKind.GUARD_STARTED)
         ]
-        self._lively_until_ns = 0
+        self._changed_ns = loop.now_ns()
         self._next_snapshot_ns = 0
         self._due_ns = loop.now_ns()
         self._timer: asyncio.TimerHandle | None = None
@@ -87,7 +91,7 @@ class GuardBox:
     def look_soon(self) -> None:
         """An input changed: the slow pace is over."""
         now_ns = self._loop.now_ns()
-        self._lively_until_ns = now_ns + LIVELY_NS
+        self._changed_ns = now_ns
         if self.alive and self._due_ns > now_ns + TICK_NS:
             self._schedule(now_ns + TICK_NS)
 
@@ -129,11 +133,11 @@ class GuardBox:
             self._fresh += evse.guard.take_facts()
             if evse.guard.outputs is not self._outputs[index]:
                 self._outputs[index] = evse.guard.outputs
-                self._lively_until_ns = now_ns + LIVELY_NS
+                self._changed_ns = now_ns
         if any(evse.guard.faults.changed for evse in self._all):
             self._save()
         if self._fresh:
-            self._lively_until_ns = now_ns + LIVELY_NS
+            self._changed_ns = now_ns
             facts, self._fresh = self.ring.add(self._fresh), []
             for link in self.links:
                 link.take(facts, self.snapshot())
@@ -142,8 +146,14 @@ class GuardBox:
                 link.take([], self.snapshot())
         if now_ns >= self._next_snapshot_ns:
             self._next_snapshot_ns = now_ns + SNAPSHOT_EVERY_NS
-        lively = now_ns < self._lively_until_ns
-        self._schedule(now_ns + (TICK_NS if lively else STEADY_TICK_NS))
+        self._schedule(now_ns + self._pace_ns(now_ns - self._changed_ns))
+
+    @staticmethod
+    def _pace_ns(quiet_ns: int) -> int:
+        """Time to the next tick when nothing has changed for that long."""
+        if quiet_ns < QUICK_NS:
+            return TICK_NS
+        return LIVELY_TICK_NS if quiet_ns < LIVELY_NS else STEADY_TICK_NS
 
     def _schedule(self, due_ns: int) -> None:
         if self._timer is not None:

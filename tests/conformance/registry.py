@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,12 +48,6 @@ def case(*ids: str, title: str, **setup: Any) -> Callable[[Body], Body]:
     return register
 
 
-def cases_of(package: str) -> list[Case]:
-    """Import every `cases_*` module of the package; its cases in order of their names."""
-    found = importlib.import_module(package)
-    for module in pkgutil.iter_modules(found.__path__):
-        if module.name.startswith("cases_"):
-            importlib.import_module(f"{package}.{module.name}")
-    return sorted(
-        (c for c in CASES.values() if c.place.startswith(package + ".")), key=lambda c: c.name
-    )
+def cases_in(module: str) -> list[Case]:
+    """The cases of one module that is imported, in order of their names."""
+    return sorted((c for c in CASES.values() if c.place == module), key=lambda c: c.name)
