@@ -22,11 +22,11 @@ _PRIORITY = {
 }
 
 _SECRETS = re.compile(
-    r"(?i)(\b(?:authorization:\s*(?:basic|bearer)|wss?://[^\s:/@]+:|"
+    r"(?i)(\b(?:authorization:\s*(?:basic|bearer)|"
     r"[\w-]*(?:password|passphrase|authorizationkey|secret)[\"']?\s*[:=])\s*)"
     r"(\"[^\"]*\"|'[^']*'|[^\s,;@}\]]+)"
 )
-_IN_ADDRESS = re.compile(r"(?i)(\b(?:https?|s?ftp|ftpe?s)://[^\s:/@]*:)[^\s/?#]*(?=@)")
+_IN_ADDRESS = re.compile(r"(?i)(\b(?:wss?|https?|s?ftp|ftpe?s)://[^\s:/@]*:)[^\s/?#]*(?=@)")
 BLANK = "***"
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

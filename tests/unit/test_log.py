@@ -24,6 +24,7 @@ def record(text: str, level: int = logging.INFO, **fields: object) -> logging.Lo
         ("Authorization: Basic c2VzYW1l", "Authorization: Basic ***"),
         ("wss://cp:sesame@host/x", "wss://cp:***@host/x"),
         ("no answer of ftp://cp:open@sesame@host/up", "no answer of ftp://cp:***@host/up"),
+        ("trying wss://host:8443/x as cp1", "trying wss://host:8443/x as cp1"),
         ("page at http://127.0.0.1:8080/a@b", "page at http://127.0.0.1:8080/a@b"),
         ('{"password": "open sesame", "id": 1}', '{"password": ***, "id": 1}'),
         ("AuthorizationKey=sesame", "AuthorizationKey=***"),
