@@ -13,7 +13,7 @@ from controller.core.settings_words import boolean, whole
 CANCEL_MOVE = "Cancel"
 _R = Access.READ_ONLY
 _W = Access.WRITE_ONLY
-_URL = r"(wss?://[^/\s?#@]+(/[^\s?#]*)?)?"
+_URL = r"(wss?://([^/\s?#@:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[1-9]\d{0,4})?(/[^\s?#]*)?)?"
 _IDENTITY = r"([A-Za-z0-9*\-_=:+|@. ]{1,48})?"
 
 # fmt: off

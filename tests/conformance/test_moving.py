@@ -168,6 +168,15 @@ async def what_is_refused(lab: Lab) -> None:
     await change(csms, "BackendApply", "Someday", "Rejected")
     for url in ("http://x", "new.example", "ws://", "ws://user:pw@host/x", "ws://h/?a"):
         await change(csms, "BackendUrl", url, "Rejected")
+    for url in (
+        "ws://h:65536/x",
+        "ws://h:0/x",
+        "ws://h:/x",
+        "ws://h:1:2/x",
+        "ws://[::1/x",
+        "ws://[::::]/",
+    ):
+        await change(csms, "BackendUrl", url, "Rejected")
     await change(csms, "BackendIdentity", "x" * 49, "Rejected")
     await change(csms, "BackendPassword", "short", "Rejected")
     await change(csms, "BackendStatus", "x", "Rejected")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from controller.core.certificates import CertificateUse
 from controller.core.network_profile import (
@@ -100,6 +101,10 @@ class _Keys:
     # --- another backend --------------------------------------------------------------------------
 
     def _url(self, text: str) -> Answer:
+        try:
+            _ = urlsplit(text).port  # a port, or an IPv6 address, that is none
+        except ValueError:
+            return _REJECTED
         return self._stage("BackendUrl", text, lambda s: replace(s, url=text.rstrip("/") or None))
 
     def _identity(self, text: str) -> Answer:
