@@ -9,6 +9,7 @@ from controller.core.log_upload import LogKind, LogRequest, UploadStatus
 from controller.core.settings import Settings
 from controller.errors import BackendUnavailable
 from controller.ocpp.calls import Answer, LinkLost
+from controller.ocpp.rpc import ErrorName
 from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender
 from controller.ocpp.wire_time import parse_time
 from controller.ports_maintenance import LogUploads, Maintenance
@@ -45,6 +46,9 @@ class _Uploads:
 
     def get_diagnostics(self, request: Payload) -> Answer:
         """The answer names the file that will come."""
+        wrong = _not_times(request, "startTime", "stopTime")
+        if wrong is not None:
+            return wrong
         answer = self._service.request(
             LogRequest(
                 kind=LogKind.DIAGNOSTICS,
@@ -62,6 +66,9 @@ class _Uploads:
     def get_log(self, request: Payload) -> Answer:
         """Accepted, or AcceptedCanceled when another upload ends for it."""
         what = request["log"]
+        wrong = _not_times(what, "oldestTimestamp", "latestTimestamp")
+        if wrong is not None:
+            return wrong
         answer = self._service.request(
             LogRequest(
                 kind=LogKind(request["logType"]),
@@ -137,6 +144,14 @@ class _Uploads:
                     self._waiting.popleft()
         finally:
             self._busy = False
+
+
+def _not_times(window: Payload, *names: str) -> Answer | None:
+    """The refusal of a window that cannot be read; a whole log instead would be more than was asked for."""
+    for name in names:
+        if name in window and parse_time(window[name]) is None:
+            return Answer(error=ErrorName.PROPERTY, description=f"{name}: is not a time")
+    return None
 
 
 def _whole(value: object) -> int | None:

@@ -229,6 +229,25 @@ async def offline(lab: Lab) -> None:
         )
 
 
+@case("R16-DIAG-1", "R16-SEC-9", title="A window that cannot be read is refused, nothing is sent")
+async def unreadable_window(lab: Lab) -> None:
+    async with file_server(lab) as server:
+        for name in ("oldestTimestamp", "latestTimestamp"):
+            place = {"remoteLocation": server.url, name: "yesterday"}
+            await lab.csms.fails(
+                "GetLog",
+                {"logType": "DiagnosticsLog", "requestId": 3, "log": place},
+                "PropertyConstraintViolation",
+            )
+        for name in ("startTime", "stopTime"):
+            await lab.csms.fails(
+                "GetDiagnostics",
+                {"location": server.url, name: "2026-13-01T00:00:00Z"},
+                "PropertyConstraintViolation",
+            )
+        await lab.csms.quiet(None, for_s=60)
+
+
 @case("R16-SEC-9", title="What can be used for files is what is said", on=True)
 async def protocols(lab: Lab) -> None:
     await lab.csms.call(
