@@ -25,6 +25,8 @@ from controller.core.installation import (
     Site,
     StationIdentity,
 )
+from controller.core.sharing import Sharing
+from controller.core.turns import TURN_S
 from controller.run import HARD_RESET, SOFT_RESET
 from controller.store.codec import transaction_from_text
 from hal.sim.vehicle import VehicleSettings
@@ -74,12 +76,13 @@ class Lab:
         proximity: bool = False,
         meter: bool = True,
         reader: bool = True,
+        turn_s: float = TURN_S,
         on: bool = True,
     ) -> None:
         """`config`: first-boot values of configuration keys. `on`: registered and idle when the case begins.
 
         `charging`, `evse`, `backend`, `station`, `installation`: fields of the compiled installation's
-        parts; `csms`: arguments of the backend (password …).
+        parts; `csms`: arguments of the backend (password …). `turn_s`: how long who shares by turns may charge.
         """
         self.loop = loop
         self.directory = directory
@@ -101,6 +104,7 @@ class Lab:
         self._setup = (lock, phases, max_amps, site_amps, dict(config or {}), authorization)
         self._more = (charging or {}, evse or {}, backend or {}, station or {}, installation or {})
         self._rcd, self._proximity = rcd, proximity
+        self._turn_s = turn_s
         self._tolerated: list[str] = []
         self._wrong: list[str] = []
         self._lives = 0
@@ -402,6 +406,7 @@ class Lab:
             composition = await compose(self.installation, around)
         finally:
             self.loop.frozen = False
+        composition.station.limits._sharing = Sharing(turn_s=self._turn_s)
         database = composition.store.database
         self.loop.outstanding[:] = [lambda: database.asked - database.answered]
         self._composition = composition
