@@ -80,6 +80,12 @@ class _Evse:
         self.granted_amps = amps
         self.claim_amps = max(self.claim_amps, amps)
 
+    def offered(self, seen: Seen | None) -> float:
+        """What is offered now; more that its vehicle still draws of an offer before is not in it."""
+        if seen is None or seen.at_s <= self.superseded_s + CONFIRM_S:
+            return self.granted_amps
+        return seen.offered_amps
+
     def follow(self, seen: Seen | None, measured: Measured | None, now_s: float) -> None:
         """Bring the claim up to date."""
         if seen is None:
@@ -224,8 +230,8 @@ class Sharing:
             if target <= evse.granted_amps:
                 continue
             free = min(self._free(asking, asked, limit[line], line) for line in asked.lines)
-            # What it claims itself is nobody else's: a vehicle that is drawing may go on.
-            amps = min(target, max(floor_tenths(max(free, 0.0)), evse.claim_amps))
+            # What it is offered now is nobody else's: a vehicle that is drawing may go on.
+            amps = min(target, max(floor_tenths(max(free, 0.0)), evse.offered(asked.seen)))
             off = evse.granted_amps < MIN_AMPS
             if off and (amps < asked.least_amps or now_s - evse.paused_s < REST_S):
                 continue

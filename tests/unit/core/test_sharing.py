@@ -366,6 +366,25 @@ def test_phases_are_counted_apart() -> None:
     assert site.amps() == [20.0, 20.0, 0.0]
 
 
+def test_what_a_vehicle_still_draws_of_more_is_no_claim_to_get_it_again() -> None:
+    """DESIGN 1.7: the supply got smaller, nobody has followed yet, and one shall give up even more."""
+    site = Site(40.0, cars(2))
+    site.run(30)
+    assert site.amps() == [20.0, 20.0]
+    for car in site.cars.values():
+        car.obeys = False
+    site.limit(20.0)
+    site.run(2)
+    assert site.amps() == [10.0, 10.0]
+    site.cars[2].profile_amps = 6.0
+    site.run(8)
+    assert site.amps() == [10.0, 6.0], "the other one still draws 20 A"
+    for car in site.cars.values():
+        car.obeys = True
+    site.run(10)
+    assert site.amps() == [14.0, 6.0]
+
+
 @pytest.mark.parametrize(
     ("phases", "rotation", "expected"),
     [
