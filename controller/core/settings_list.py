@@ -56,7 +56,8 @@ OPTIONAL = (*PRICING, *SIGNING)
 
 def existing(installation: Installation) -> list[Setting]:
     """The declarations that count in this installation."""
-    always = [setting for setting in SETTINGS if setting not in OPTIONAL]
+    optional = {setting.name for setting in OPTIONAL}
+    always = [setting for setting in SETTINGS if setting.name not in optional]
     return [*always, *price_settings(installation), *signing_settings(installation)]
 
 

@@ -17,15 +17,15 @@ def run(body: Callable[[Lab], Awaitable[None]], **setup: object) -> None:
     run_case(Case(ids=("lab",), title="", body=body, setup=dict(setup)))
 
 
-def test_an_hour_costs_little() -> None:
+def test_ten_minutes_cost_little() -> None:
     async def idle(lab: Lab) -> None:
         before = lab.utc
-        await lab.sleep(3600)
-        assert (lab.utc - before).total_seconds() == pytest.approx(3600)
+        await lab.sleep(600)
+        assert (lab.utc - before).total_seconds() == pytest.approx(600)
 
     before_s = time.process_time()
     run(idle)
-    assert time.process_time() - before_s < 30
+    assert time.process_time() - before_s < 10
 
 
 def test_two_runs_are_alike() -> None:
