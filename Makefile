@@ -24,7 +24,7 @@ lint: .venv/.ready
 
 conformance: .venv/.ready
 	@$(BIN)/python -m tests.conformance
-	@$(BIN)/python -m pytest -n 3 tests/conformance
+	@$(BIN)/python -m pytest -n 3 --dist loadfile tests/conformance
 
 bench: .venv/.ready
 	@$(BIN)/python -m tests.bench
