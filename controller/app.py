@@ -170,7 +170,9 @@ async def completed(opening: Opening, around: Surroundings) -> Composition:
 
 
 async def _serve(installation: Installation, data: Mapping[str, Any]) -> int:
-    clock = SystemClock()
+    from controller.security.time_floor import RELEASED_AT
+
+    clock = SystemClock(RELEASED_AT)
     opening = await opened(installation, clock)
     await opening.reach()
     from controller.hardware import Hardware
@@ -234,6 +236,7 @@ def _backend(
         values=store.values,
         clock=clock,
         set_utc=lambda now: maintenance.clock_set(clock.set_utc(now)),
+        time_told=station.past.adopted,
         contact=line.contact,
     )
     adapter.bind(station.control, replace(services, security=security))

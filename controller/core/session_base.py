@@ -19,6 +19,7 @@ from controller.core.commands import (
     Withdraw,
 )
 from controller.core.facts import Moment
+from controller.core.hindsight import Hindsight
 from controller.core.metering import BACKWARDS_TOLERANCE_WH
 from controller.core.model import (
     IdToken,
@@ -170,6 +171,13 @@ class SessionBase:
             if self._ending.reading_since_s is None and not self._contactor_closed:
                 times.append(self._ending.settled_s)
         return min((t for t in times if t is not None), default=None)
+
+    def correct(self, hindsight: Hindsight) -> None:
+        """The clock was wrong until now."""
+        if self.transaction is not None:
+            self.transaction = hindsight.transaction(self.transaction)
+        if self._ending is not None:
+            self._ending = replace(self._ending, at=hindsight.moment(self._ending.at))
 
     # --- inside -----------------------------------------------------------------------------------
 

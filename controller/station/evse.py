@@ -30,6 +30,7 @@ from controller.core.commands import (
 from controller.core.evse_view import ChargingStateFilter, ViewInputs, blocked_by, build_view
 from controller.core.faults import Clearing, kind_of
 from controller.core.guard_messages import EvseSnapshot
+from controller.core.hindsight import Hindsight
 from controller.core.installation import EvseInstallation
 from controller.core.metering import OverCurrentWatch
 from controller.core.model import (
@@ -152,6 +153,12 @@ class EvseActor:
     def look_again(self) -> None:
         """What this EVSE may offer, or what is told about it, may be different now."""
         self._wake.set()
+
+    def correct(self, hindsight: Hindsight) -> None:
+        """The clock was wrong until now."""
+        self.session.correct(hindsight)
+        self.sampler.correct(hindsight)
+        self._last_read_at = hindsight.perhaps(self._last_read_at)
 
     def refuse_all(self, why: str) -> None:
         """No new transaction from now on."""

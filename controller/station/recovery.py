@@ -64,7 +64,7 @@ class Recovery:
             if last is not None and last.meter_stop_wh is not None:
                 self.last_known_wh[evse] = last.meter_stop_wh
         reset, stopped = await values.get(_RESET), await values.get(_STOPPED)
-        ran_under, boot_id = await values.get(_BOOT), self._boot_id()
+        ran_under, boot_id = await values.get(_BOOT), self.boot_id()
         self._reset = StopReason(json.loads(reset)["reason"]) if reset else None
         self._orderly = stopped is not None
         if self._reset is not None:
@@ -143,14 +143,15 @@ class Recovery:
     async def stopping(self, actors: Iterable[EvseActor]) -> None:
         """The station was told to stop: keep the last moment of life."""
         try:
-            await self._store.values.put(_STOPPED, self._boot_id())
+            await self._store.values.put(_STOPPED, self.boot_id())
             for actor in actors:
                 if actor.session.transaction is not None:
                     await actor.store_life(actor.session.transaction)
         except Exception as error:  # noqa: BLE001 - the stop goes on without the mark
             _log.error("the stop was not recorded: %s", error)
 
-    def _boot_id(self) -> str:
+    def boot_id(self) -> str:
+        """Identity of the computer's boot."""
         try:
             return self._boot_id_file.read_text(encoding="ascii").strip()
         except OSError:

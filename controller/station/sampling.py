@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from controller.core.hindsight import Hindsight
 from controller.core.metering import REGISTER, sampled_values
 from controller.core.model import (
     MeterSample,
@@ -122,6 +123,10 @@ class Sampler:
                 offline=not self._online(),
             )
         )
+
+    def correct(self, hindsight: Hindsight) -> None:
+        """The clock was wrong until now."""
+        self._collected = [hindsight.sample(sample) for sample in self._collected]
 
     def end(
         self, transaction: Transaction, at: datetime, energy_wh: float

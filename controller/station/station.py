@@ -53,6 +53,7 @@ from controller.station.guard_feed import GuardFeed
 from controller.station.local_list import StationLocalList
 from controller.station.metering import MeterPoller
 from controller.station.no_prices import prices_of
+from controller.station.past import Past
 from controller.station.readers import ReaderLoop
 from controller.station.recovery import Recovery
 from controller.station.reservations import Reservations
@@ -109,6 +110,7 @@ class Station:
         self._backend: Backend | None = None
         self.tasks = Tasks()
         self.recovery = Recovery(store, clock)
+        self.past = Past(store, clock, self.tasks, self.actors.values)
         self._authorizer: Authorizer | None = None
         self.guard_feed = GuardFeed(self)
         self._guard_gone_s: float | None = None
@@ -128,6 +130,8 @@ class Station:
     async def prepare(self) -> None:
         """Read from the store what was going on."""
         await self.local_list.load()
+        if self.tells_backend:
+            await self.past.load(self.recovery.boot_id())
         await self.recovery.load(evse.id for evse in self.installation.evses)
         for evse in self.installation.evses:
             self.actors[evse.id] = self._actor(evse)
@@ -324,6 +328,7 @@ class Station:
             await self.clock.sleep(1.0)
             self.prices.tick()
             now_s = self._now_s()
+            self.past.look()
             self.limits.look()
             if self.guard.connected:
                 self._guard_gone_s = None

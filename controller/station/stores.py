@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from datetime import datetime
 from typing import Any, Protocol
 
+from controller.core.hindsight import Hindsight
 from controller.core.model import IdToken, IdTokenInfo, Report, Transaction
 from controller.ports import ValueStore
 from controller.ports_lists import LocalListStore, ReservationStore
@@ -79,6 +80,15 @@ class ReportQueue(Protocol):
 
     def flush(self) -> Awaitable[None] | None:
         """Make what is volatile durable; None = nothing to do."""
+        ...
+
+    @property
+    def next_n(self) -> int:
+        """The number of the entry that comes next."""
+        ...
+
+    def correct(self, first_n: int, hindsight: Hindsight, mark: str | None) -> Awaitable[None]:
+        """Move all stored times since entry `first_n`; nothing is sent before that is done."""
         ...
 
     async def undelivered_count(self) -> int:

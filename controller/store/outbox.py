@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from controller.core.hindsight import Hindsight
 from controller.core.model import (
     IdTokenInfo,
     MeterValuesTaken,
@@ -27,6 +28,7 @@ from controller.core.model import (
 from controller.ports import OutboxEntry
 from controller.store.codec import report_to_text, transaction_from_text
 from controller.store.database import Database
+from controller.store.hindsight import insist, rewrite
 from controller.store.undelivered import (
     Changed,
     end_of,
@@ -88,6 +90,9 @@ class Outbox:
         self._asked: set[int] = set()
         self._delete_timer: asyncio.TimerHandle | None = None
         self._backend_ids: dict[str, int] = {}
+        self._shown_n = 0
+        self._clock_mark: str | None = None
+        self._correcting: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Find both ends of the queue; nothing else is read."""
@@ -182,10 +187,57 @@ class Outbox:
         """Those of `entries` that were not answered on their way into the table."""
         return [self._moving.pop(e.n) for e in entries if e.n in self._moving]
 
+    # --- corrected times --------------------------------------------------------------------------
+
+    @property
+    def next_n(self) -> int:
+        """The number of the entry that comes next."""
+        return self._next_n
+
+    def correct(self, first_n: int, hindsight: Hindsight, mark: str | None) -> asyncio.Task[None]:
+        """Move the times of all entries from `first_n` on, of their transactions and of the life of open
+        ones, in one commit with `mark`. Nothing goes out before; what may be out already stays.
+        """
+        self.flush()
+        self._clock_mark = mark
+        first, last = max(first_n, self._shown_n + 1), self._next_n - 1
+
+        def corrected(_: None) -> None:
+            def moved(entry: OutboxEntry) -> OutboxEntry:
+                if not first <= entry.n <= last:
+                    return entry
+                return replace(entry, report=hindsight.report(entry.report))
+
+            self._ahead = deque(map(moved, self._ahead))
+            self._tail = deque(map(moved, self._tail))
+            self._moving = {n: moved(entry) for n, entry in self._moving.items()}
+
+        def write() -> asyncio.Future[None]:
+            return self._database.write(
+                lambda c: rewrite(c, first, last, hindsight, self._clock_mark), corrected
+            )
+
+        # The first try is asked for at once: before it come only wrong times, after it only right ones.
+        task = asyncio.get_running_loop().create_task(insist(write(), write))
+        self._correcting.add(task)
+        task.add_done_callback(self._correcting.discard)
+        return task
+
     # --- the backend's side -----------------------------------------------------------------------
 
     async def head(self) -> OutboxEntry | None:
-        """The oldest entry, without loading the rest.
+        """The oldest entry, without loading the rest; its times are as right as they will be."""
+        while True:
+            if self._correcting:
+                await asyncio.wait(set(self._correcting))
+            entry = await self._oldest()
+            if not self._correcting:
+                if entry is not None:
+                    self._shown_n = max(self._shown_n, entry.n)
+                return entry
+
+    async def _oldest(self) -> OutboxEntry | None:
+        """The oldest entry.
 
         What was answered before it is deleted by then, but for the last one, whose commit runs while
         the next is on its way: a power cut repeats at most two, with their ids. A full disk stops nothing.

@@ -68,6 +68,7 @@ class Adapter:
         values: ValueStore,
         clock: Clock,
         set_utc: Callable[[datetime], object],
+        time_told: Callable[[], None] = lambda: None,
         random_part: Callable[[], float] = random.random,
         pong_timeout_s: float = 10.0,
         network: Network | None = None,
@@ -100,6 +101,7 @@ class Adapter:
             last_sent_s=lambda: self._calls.last_sent_s,
             clock=clock,
             set_utc=set_utc,
+            time_told=time_told,
         )
         self._registration = Registration(
             send=self._boot,

@@ -32,12 +32,15 @@ class Heartbeats:
         last_sent_s: Callable[[], float],
         clock: Clock,
         set_utc: Callable[[datetime], object],
+        time_told: Callable[[], None] = lambda: None,
     ) -> None:
+        """`time_told`: from now on the clock goes by what the backend said."""
         self._settings = settings
         self._send = send
         self._last_sent_s = last_sent_s
         self._clock = clock
         self._set_utc = set_utc
+        self._time_told = time_told
         self._changed = asyncio.Event()
         self._synced_s = 0.0
 
@@ -85,5 +88,7 @@ class Heartbeats:
             now += timedelta(seconds=age_s)
         if now is None or now < NOT_BEFORE:
             log.warning("the backend's time cannot be used: %.40s", text)
-        elif abs((now - self._clock.utc()).total_seconds()) >= STEP_S:
+            return
+        if abs((now - self._clock.utc()).total_seconds()) >= STEP_S:
             self._set_utc(now)
+        self._time_told()

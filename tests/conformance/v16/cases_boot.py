@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
+from controller.ocpp.wire_time import parse_time
 from tests.conformance.lab import CARD, Lab
 from tests.conformance.matching import ABSENT
 from tests.conformance.registry import case
@@ -162,6 +166,126 @@ async def charging_before_acceptance(lab: Lab) -> None:
     await lab.csms.expect("BootNotification", within=120)
     start = await lab.csms.expect("StartTransaction", connectorId=1, idTag="FREE")
     assert abs((start.at - begun).total_seconds()) < 5, f"{start.at} is not {begun}"
+
+
+YEARS_S = 2 * 365 * 86_400.0
+
+
+async def charged_unseen(lab: Lab) -> dict[str, Any]:
+    """One whole session and the beginning of another while the backend is not there."""
+    lab.csms.card("FREE")
+    lab.plug()
+    await lab.closed()
+    seen = {"first start": lab.utc}
+    await lab.sleep(130)
+    lab.unplug()
+    seen["first stop"] = lab.utc
+    await lab.opened()
+    await lab.sleep(20)
+    lab.plug()
+    await lab.closed()
+    seen["second start"] = lab.utc
+    await lab.sleep(70)
+    return seen
+
+
+async def told_as_it_was(lab: Lab, seen: dict[str, Any]) -> None:
+    """Both sessions with the times at which they really were, in order."""
+
+    def when(name: str) -> dict[str, Any]:
+        def fits(text: str) -> bool:
+            return abs((parse_time(text) - seen[name]).total_seconds()) < 5
+
+        return {"timestamp": fits}
+
+    await lab.csms.expect("BootNotification", within=120)
+    await lab.csms.expect("StartTransaction", idTag="FREE", **when("first start"))
+    await lab.csms.expect("StopTransaction", **when("first stop"))
+    await lab.csms.expect("StartTransaction", idTag="FREE", **when("second start"))
+    await lab.sleep(70)
+    seen["second stop"] = lab.utc
+    lab.unplug()
+    await lab.csms.expect("StopTransaction", **when("second stop"))
+    last = None
+    for call in lab.csms.seen:
+        moments = [parse_time(value["timestamp"]) for value in call.get("meterValue", ())]
+        for moment in moments:
+            assert seen["first start"] - timedelta(seconds=5) <= moment <= lab.utc
+            assert last is None or last <= moment, "the samples are in order"
+            last = moment
+
+
+@case(
+    "R16-BOOT-8",
+    title="Charging before the first acceptance, the host's clock two years behind",
+    on=False,
+    authorization="free",
+    evse={"free_id_tag": "FREE"},
+    config={"MeterValueSampleInterval": "60"},
+)
+async def charging_with_a_wrong_clock(lab: Lab) -> None:
+    lab.jump_clock(-YEARS_S)
+    await lab.csms.offline()
+    await lab.power_on()
+    await lab.sleep(20)
+    seen = await charged_unseen(lab)
+    await lab.csms.online()
+    await told_as_it_was(lab, seen)
+
+
+@case(
+    "R16-BOOT-8",
+    title="The clock is wrong, the station is killed before it learns that, and the network's time comes first",
+    on=False,
+    authorization="free",
+    evse={"free_id_tag": "FREE"},
+    config={"MeterValueSampleInterval": "60"},
+)
+async def killed_with_a_wrong_clock(lab: Lab) -> None:
+    lab.jump_clock(-YEARS_S)
+    await lab.csms.offline()
+    await lab.power_on()
+    await lab.sleep(20)
+    seen = await charged_unseen(lab)
+    await lab.kill()
+    await lab.sleep(10)
+    lab.jump_clock(YEARS_S + 40)
+    await lab.sleep(5)
+    await lab.csms.online()
+    await told_as_it_was(lab, seen)
+
+
+@case(
+    "R16-BOOT-8",
+    title="Right before the power loss, wrong after it: only what the wrong clock stamped is moved",
+    authorization="free",
+    evse={"free_id_tag": "FREE"},
+    config={"MeterValueSampleInterval": "0"},
+)
+async def wrong_after_power_loss(lab: Lab) -> None:
+    lab.csms.card("FREE")
+    await lab.csms.offline()
+    lab.plug()
+    await lab.closed()
+    begun = lab.utc
+    await lab.sleep(150)
+    died = lab.utc
+    lab.jump_clock(-YEARS_S)
+    await lab.power_loss(off_s=30)
+    await lab.sleep(40)
+    lab.unplug()
+    await lab.sleep(10)
+    lab.plug()
+    await lab.closed()
+    again = lab.utc
+    await lab.sleep(30)
+    await lab.csms.online()
+    start = await lab.csms.expect("StartTransaction", within=120, idTag="FREE")
+    assert abs((start.at - begun).total_seconds()) < 5, "it was right and stays"
+    stop = await lab.csms.expect("StopTransaction", reason="PowerLoss")
+    assert timedelta(0) <= died - stop.at <= timedelta(seconds=90)
+    second = await lab.csms.expect("StartTransaction", idTag="FREE")
+    assert abs((second.at - again).total_seconds()) < 5, "it was wrong and is moved"
 
 
 @case("R16-BOOT-9", title="The handshake is refused: retry for ever", on=False)
