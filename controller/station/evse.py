@@ -32,6 +32,7 @@ from controller.core.faults import Clearing, kind_of
 from controller.core.guard_messages import EvseSnapshot
 from controller.core.hindsight import Hindsight
 from controller.core.installation import EvseInstallation
+from controller.core.life import LifeRhythm
 from controller.core.metering import OverCurrentWatch
 from controller.core.model import (
     EvseView,
@@ -59,10 +60,6 @@ BEGIN_AGE_S = 1.5
 """With the contactor open the register stands still, so a poll this young is a fresh one."""
 BEGIN_WAIT_S = 3.0
 """How long a start waits for a poll before the last known register has to do."""
-LIFE_S = 65.0
-"""The last moment of life of a transaction is stored this often."""
-LIFE_SPREAD_S = 7.0
-"""A sample that comes so much earlier takes the moment of life along."""
 LOCK_WAIT_S = 8.0
 """How long a start waits for the bolt; the guard tries five times within 6 s."""
 STORE_RETRY_S = 1.0
@@ -125,7 +122,7 @@ class EvseActor:
         self._over_current = OverCurrentWatch()
         self._last_known_wh = last_known_wh
         self._last_read_at: datetime | None = None
-        self._alive_due_s: float | None = None
+        self._life = LifeRhythm()
         self._published: EvseView | None = None
         self._idle = asyncio.Event()
 
@@ -273,7 +270,7 @@ class EvseActor:
             self.session.deadline_s,
             self._charging.wants_look_at_s,
             self.sampler.due_s,
-            self._alive_due_s,
+            self._life.due_s,
         )
         due = min((t for t in times if t is not None), default=None)
         return None if due is None else max(due - self._now_s(), 0.001)
@@ -283,12 +280,8 @@ class EvseActor:
             running = self.session.transaction
             if (running.id if running is not None else None) == fact.due.transaction_id:
                 if not self.session.ending and (self.joined or running is None):
-                    if running is not None and self._alive_due_s is not None:
-                        # With a sample that is due about now: then no value of a minute's rhythm is
-                        # younger than the end after a power loss. More often would wear the card out.
-                        if self._now_s() >= self._alive_due_s - LIFE_SPREAD_S:
-                            self._alive_due_s = self._now_s()
-                            await self._beat(running)
+                    if running is not None and self._life.sampled(self._now_s()):
+                        await self.store_life(running)
                     fact.due.take(fact.reading, fact.signed)
                     self._around.reports_waiting()
             return
@@ -310,9 +303,10 @@ class EvseActor:
             self._around.card_led_to(fact.id_token, self._card_result())
         running = self.session.transaction
         if running is None or self.session.ending:
-            self._alive_due_s = None
+            self._life.end()
         elif self.joined:  # before that nobody knows whether it lives
-            await self._beat(running)
+            if self._life.tick(self._now_s()):
+                await self.store_life(running)
         self._follow_grant()
         self._samples()
         self._pace()
@@ -343,15 +337,6 @@ class EvseActor:
             return
         quick = self.session.phase in (SessionPhase.PREPARING, SessionPhase.TRANSACTION)
         self.poller.set_pace(FAST_S if quick else SLOW_S)
-
-    async def _beat(self, running: Transaction) -> None:
-        now_s = self._now_s()
-        if self._alive_due_s is None:
-            self._alive_due_s = now_s + LIFE_S
-        if now_s < self._alive_due_s:
-            return
-        self._alive_due_s = now_s + LIFE_S
-        await self.store_life(running)
 
     async def store_life(self, running: Transaction) -> None:
         """The last moment of life, for recovery; when it cannot be stored the next minute tries again."""

@@ -12,6 +12,7 @@ from controller.clock import Clock
 from controller.core import facts
 from controller.core.guard_messages import EvseSnapshot, FactKind
 from controller.core.guard_messages import Fact as GuardFact
+from controller.core.life import LIFE_S
 from controller.core.model import (
     BootReason,
     IdTokenInfo,
@@ -20,7 +21,7 @@ from controller.core.model import (
     Transaction,
 )
 from controller.ports import GuardLink
-from controller.station.evse import LIFE_S, EvseActor
+from controller.station.evse import EvseActor
 from controller.station.stores import StationStore
 
 _log = logging.getLogger(__name__)

@@ -337,9 +337,12 @@ class Station:
             elif now_s >= self._guard_gone_s and self.guard_feed.joined.is_set():
                 for actor in self.actors.values():
                     actor.guard_seen(None)
-            if now_s >= flush_due_s:
+            left = self.store.outbox.waiting
+            if now_s >= flush_due_s and (waiting or not left):
+                # What came within this second is probably being answered: the disk is for what stays.
                 flush_due_s = now_s + FLUSH_S
-                self._flush()
+                if left:
+                    self._flush()
 
     def _flush(self) -> None:
         flushing = self.store.outbox.flush()
