@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +32,8 @@ from controller.ports_maintenance import (
 )
 
 KNOWN_HOSTS = "known_hosts"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,10 @@ class MaintenanceService:
         """Stop; what is under way goes on after the next start."""
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for end in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(end, Exception):
+                # What comes after, the store above all, is closed all the same.
+                _log.error("maintenance: a task had ended: %r", end)
         await self.logs.close()
         await self.firmware.close()
         await self.events.flush()

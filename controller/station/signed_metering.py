@@ -165,6 +165,8 @@ class Signer:
                     return await ask()
                 except HalTransientError as error:
                     _log.info("evse=%d signing: %s", self._evse.id, error)
+                except Exception as error:  # noqa: BLE001 - whatever a driver does: the driver of the car gets an answer
+                    _log.error("evse=%d signing failed: %r", self._evse.id, error)
                 await self._clock.sleep(RETRY_S)
 
     async def find_key(self) -> None:

@@ -26,6 +26,11 @@ class SecurityEventStore:
         """The number of the newest event; 0 = there was none."""
 
         def read(connection: sqlite3.Connection) -> int:
+            # What another version wrote and this one has no name for would hold up all that wait behind.
+            connection.execute(
+                f"UPDATE security_events SET waits = 0 WHERE waits = 1 AND type NOT IN ({_MARKS})",  # noqa: S608
+                tuple(SecurityEventType),
+            )
             return int(
                 connection.execute("SELECT coalesce(max(n), 0) FROM security_events").fetchone()[0]
             )
@@ -61,7 +66,7 @@ class SecurityEventStore:
                 (limit,),
             ).fetchall()
 
-        return [_event(row) for row in await self._database.write(read)]
+        return [event for row in await self._database.write(read) if (event := _event(row))]
 
     def told(self, n: int) -> Awaitable[object]:
         """The backend knows this one."""
@@ -83,7 +88,7 @@ class SecurityEventStore:
                 (since, until),
             ).fetchall()
 
-        return [_event(row) for row in await self._database.write(read)]
+        return [event for row in await self._database.write(read) if (event := _event(row))]
 
     async def clear(self) -> None:
         """Forget what the backend need not be told."""
@@ -92,12 +97,18 @@ class SecurityEventStore:
         )
 
 
+_MARKS = ",".join("?" * len(SecurityEventType))
+
+
 def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _event(row: Row) -> SecurityEvent:
+def _event(row: Row) -> SecurityEvent | None:
+    """None = another version wrote it, and this one has no name for it."""
     n, at, kind, tech_info = row
+    if kind not in SecurityEventType.__members__.values():
+        return None
     return SecurityEvent(
         n=n, type=SecurityEventType(kind), at=datetime.fromisoformat(at), tech_info=tech_info
     )

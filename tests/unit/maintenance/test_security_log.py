@@ -218,3 +218,18 @@ def test_the_catalogue() -> None:
         "InvalidChargePointCertificate",
     }
     assert all(len(name_16(t)) <= 50 for t in T)
+
+
+async def test_an_event_of_another_version_holds_up_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    log = await world.start()
+    for _ in range(2):
+        log.raise_event(T.FIRMWARE_UPDATED, "2.0")
+    await log.flush()
+    await world.database.write(
+        lambda c: c.execute("UPDATE security_events SET type = 'OfTomorrow' WHERE n = 1")
+    )
+    await world.die()
+    await world.start()
+    assert await world.told() == [(2, "FirmwareUpdated")]
+    await world.stop()

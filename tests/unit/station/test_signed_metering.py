@@ -47,6 +47,7 @@ class FakeSigningMeter(FakeMeter):
         self.key_error: MeterSilent | None = None
         self.covers_begin = False
         self.signs = True
+        self.breaks = False
         self.takes_s = 0.0
         self.about: SigningContext | None = None
 
@@ -68,6 +69,8 @@ class FakeSigningMeter(FakeMeter):
     async def _record(self, kind: str) -> SignedRecord:
         if self.takes_s:
             await self._clock.sleep(self.takes_s)
+        if self.breaks:
+            raise RuntimeError("a driver's own mistake")
         if not self.signs:
             raise MeterSilent("no signature")
         self.pass_time()
@@ -268,6 +271,18 @@ async def test_without_a_signature_no_charge_begins(tmp_path: Path) -> None:
         assert "does not sign" in w.view().why
         await w.unplug()
         w.station.settings.change("SampledDataSignReadings", "false")
+        await w.charge(5)
+        assert len(w.guard.offers()) == 1
+
+
+async def test_a_driver_that_fails_leaves_the_outlet_usable(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        meter(w).breaks = True
+        await w.charge(12)
+        assert w.guard.offers() == []
+        assert "does not sign" in w.view().why
+        meter(w).breaks = False
+        await w.unplug()
         await w.charge(5)
         assert len(w.guard.offers()) == 1
 
