@@ -41,6 +41,9 @@ SOFT_RESET = 3
 HARD_RESET = 4
 """Exit codes by which the station asks for a restart of itself, or of everything."""
 
+FACTORY_NEW = "CHARGEPOST_FACTORY_NEW"
+"""Environment of the first guard of a station that has no state yet."""
+
 
 def main(config: str) -> int:
     """Run until told to end. 0 = ended by a signal, 1 = the guard died, 2 = wrong configuration."""
@@ -65,6 +68,9 @@ def main(config: str) -> int:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        if not (source.state_dir / "station.db").exists():
+            # The guard is told, because the station may make its files before the guard can look.
+            os.environ[FACTORY_NEW] = "1"
         try:
             return Supervisor(compiled, plans(source.compiled, compiled)).run()
         finally:
@@ -165,6 +171,8 @@ class Supervisor:
 
     def _start(self, name: str) -> None:
         child = Child(self._plans[name])
+        if name == "guard":
+            os.environ.pop(FACTORY_NEW, None)  # for its next start the file must be there
         self._children[name] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._ended(child))
         self._selector.register(child.notes, selectors.EVENT_READ, lambda: self._alive(child))

@@ -63,7 +63,7 @@ class Profiles:
         self._changing = asyncio.Lock()
         self._woken = asyncio.Event()
         self._ended = False
-        self._epochs: dict[str, float | None] = {}
+        self._began: dict[str, tuple[float, datetime] | None] = {}
 
     # --- TransactionProfiles ----------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ class Profiles:
         """Read them; those of transactions that ended meanwhile go."""
         self._running = running
         self._book = ProfileBook(tuple(await self._store.load()))
-        self._epochs = {i: None for evse in self.evses() if (i := self.transaction(evse))}
+        self._began = {i: None for evse in self.evses() if (i := self.transaction(evse))}
         await self._forget_ended()
 
     def limit(self, evse: int) -> ProfileLimit:
@@ -213,7 +213,7 @@ class Profiles:
         async with self._changing:
             running = (self._running(evse.id) for evse in self._installation.evses)
             ids = {transaction.id for transaction in running if transaction is not None}
-            self._epochs = {i: epoch for i, epoch in self._epochs.items() if i in ids}
+            self._began = {i: began for i, began in self._began.items() if i in ids}
             change = self._book.keep_transactions(ids)
             try:
                 await self._adopt(change)
@@ -257,9 +257,12 @@ class Profiles:
     def _started_at(self, running: Transaction) -> datetime:
         """In today's UTC: a clock that was set since then moves the start of a Relative profile along."""
         epoch = self._clock.utc().timestamp() - self._clock.monotonic_ns() / 1e9
-        first = self._epochs.setdefault(running.id, epoch)
-        step_s = 0 if first is None else round(epoch - first)
-        return running.started_at + timedelta(seconds=step_s if abs(step_s) > 1 else 0)
+        # By what was seen first: the transaction's own time may be corrected meanwhile, and must not count twice.
+        first = self._began.setdefault(running.id, (epoch, running.started_at))
+        if first is None:
+            return running.started_at
+        step_s = round(epoch - first[0])
+        return first[1] + timedelta(seconds=step_s if abs(step_s) > 1 else 0)
 
     def _rules(self) -> ProfileRules:
         settings = self._settings

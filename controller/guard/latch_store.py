@@ -24,17 +24,25 @@ Latched = dict[int, dict[str, str]]
 """EVSE → fault name → detail."""
 
 
+def is_factory_new(state_dir: Path) -> bool:
+    """No station has run with this directory yet."""
+    return not any((state_dir / name).exists() for name in OTHER_STATE)
+
+
 class StateLostError(Exception):
     """The file is damaged, unreadable or gone; the text says which."""
 
 
 class LatchStore:
-    """Reads and writes the file. `factory_new` is judged when the object is made: do that first."""
+    """Reads and writes the file. `factory_new` is judged when the object is made: do that first.
 
-    def __init__(self, state_dir: Path) -> None:
+    `told_new`: the supervisor looked before it started anything; the station may have made its files since.
+    """
+
+    def __init__(self, state_dir: Path, *, told_new: bool = False) -> None:
         self._directory = state_dir / "guard"
         self.path = self._directory / "latched.json"
-        self.factory_new = not any((state_dir / name).exists() for name in OTHER_STATE)
+        self.factory_new = told_new or is_factory_new(state_dir)
 
     def load(self) -> Latched:
         """What is latched. Raises StateLostError; a factory-new station has nothing."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from hal.ports import Contactor
     from hal.wires import Wires
 
+FACTORY_NEW = "CHARGEPOST_FACTORY_NEW"
+"""Set by the supervisor for the first guard of a station without any state."""
 USAGE = "usage: python -m controller.guard.process --installation FILE"
 
 
@@ -85,7 +87,8 @@ def _run(
 ) -> None:
     from controller.guard.latch_store import LatchStore
 
-    store = LatchStore(Path(data["state_dir"]))
+    told_new = os.environ.get(FACTORY_NEW) == "1"
+    store = LatchStore(Path(data["state_dir"]), told_new=told_new)
     latched, lost = _load(
         store
     )  # before any driver: one that fails must not leave a new station unmarked

@@ -91,3 +91,12 @@ def test_full_disk_does_not_stop_the_facts_and_is_tried_again(
     writer.end(5)
     assert store.load() == SOME
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_a_new_station_may_be_quicker_than_its_guard(tmp_path: Path) -> None:
+    """The supervisor looked before it started both; without its word a missing file is a loss."""
+    (tmp_path / "station.db").touch()
+    with pytest.raises(StateLostError, match="missing"):
+        LatchStore(tmp_path).load()
+    assert LatchStore(tmp_path, told_new=True).load() == {}
+    assert LatchStore(tmp_path).load() == {}
