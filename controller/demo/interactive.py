@@ -51,6 +51,9 @@ async def _serve(protocol: str) -> int:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0,
         )  # fmt: skip
         try:
+            for wanted, port in ((PAGE_PORT, setup.web_port), (BENCH_PORT, setup.bench_port)):
+                if port != wanted:
+                    print(f"chargepost demo: port {wanted} is taken, {port} is used instead")
             print(f"chargepost demo: look at http://127.0.0.1:{setup.web_port}/", flush=True)
             if not await _is_up(setup, station, stop):
                 return 0 if stop.is_set() else 1
@@ -97,5 +100,6 @@ Everything is virtual: vehicle, contactor, meter, card reader and the backend; t
 Try on the page, or from another terminal:
   .venv/bin/chargepost bench plug --bench 127.0.0.1:{setup.bench_port}            the cable goes in
   .venv/bin/chargepost bench tap {CARD} --bench 127.0.0.1:{setup.bench_port}    a card the backend knows ({REFUSED_CARD} is blocked)
+  .venv/bin/chargepost status --config {setup.config}    what the station says about itself
   curl {bench}      the whole virtual world as JSON
 Ctrl-C ends everything."""

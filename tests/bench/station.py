@@ -17,6 +17,9 @@ from tests.scenario.backend import ScriptedBackend
 from tests.scenario.rig import Rig, until
 
 CARD = "04A2B3C4"
+BEGIN_S = 90.0
+STEADY_S = 195.0
+"""Three of the times after which a moment of life is stored."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -148,22 +151,20 @@ async def idle(seconds: float) -> list[Row]:
             memory = {role: private_mib(pid) for role, pid in pids.items()}
             used = {role: cpu_s(pid) - before[role][0] for role, pid in pids.items()}
             wrote = sum(written_bytes(pid) - before[role][1] for role, pid in pids.items())
+            begin = sum(written_bytes(pid) for pid in pids.values())
             rig.bench.plug(ready_after=0.0)
             rig.bench.tap(CARD)
             await until(lambda: rig.bench.evse()["meter"]["power_w"] > 1000, "charging")
-            await asyncio.sleep(5.0)
-            wrote_before = sum(written_bytes(pid) for pid in pids.values())
+            # The begin is written more often than the rest of the hour.
+            await asyncio.sleep(BEGIN_S)
+            steady = sum(written_bytes(pid) for pid in pids.values())
             busy_before = {role: cpu_s(pid) for role, pid in pids.items()}
-            charging_s = max(seconds, 61.0)
-            await asyncio.sleep(charging_s)
-            charging = (
-                (sum(written_bytes(pid) for pid in pids.values()) - wrote_before)
-                * 3600
-                / charging_s
-                / 1e6
-            )
+            await asyncio.sleep(STEADY_S)
+            later = sum(written_bytes(pid) for pid in pids.values())
+            a_second = (later - steady) / STEADY_S
+            charging = (steady - begin + a_second * (3600 - BEGIN_S)) / 1e6
             busy = (
-                sum(cpu_s(pid) - busy_before[role] for role, pid in pids.items()) / charging_s * 100
+                sum(cpu_s(pid) - busy_before[role] for role, pid in pids.items()) / STEADY_S * 100
             )
             await yardstick.start()
             await asyncio.sleep(3.0)

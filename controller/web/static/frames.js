@@ -5,7 +5,7 @@ import { clock } from "./words.js";
 
 const SHOWN = 40;
 const shown = new Map();
-const ABOUT = ["status", "errorCode", "idTag", "transactionId", "meterStart", "meterStop", "reason", "key", "requestedMessage", "interval"];
+const ABOUT = ["status", "errorCode", "idTag", "transactionId", "meterStart", "meterStop", "reason", "key", "requestedMessage", "interval", "type"];
 
 export function renderFrames(frames, backend) {
   say($("no-frames"), frames.length ? "" : backend.configured ? "Nothing was sent or received yet." : "There is no backend to talk to.");
