@@ -26,7 +26,15 @@ _IN_TMP = "/tmp/chargepost-"  # noqa: S108  sockets need a short path; made 0700
 
 _COMPILERS = (
     "controller/config.py",
-    "controller/config_checks.py",
+    "controller/config_checks/addresses.py",
+    "controller/config_checks/backend.py",
+    "controller/config_checks/checked.py",
+    "controller/config_checks/drivers.py",
+    "controller/config_checks/first_boot.py",
+    "controller/config_checks/meters.py",
+    "controller/config_checks/outlets.py",
+    "controller/config_checks/whole.py",
+    "controller/config_checks/wires.py",
     "controller/config_report.py",
     "controller/config_model.py",
     "controller/core/installation.py",

@@ -18,15 +18,10 @@ from pydantic import ValidationError
 
 from controller import __version__
 from controller.compiled import COMPILED_NAME, Source, beside, make_private, read_source
-from controller.config_checks import (
-    EVSE_PARTS,
-    Checked,
-    authorization,
-    check_drivers,
-    check_shapes,
-    check_whole,
-    meter_signs,
-)
+from controller.config_checks.checked import Checked
+from controller.config_checks.drivers import EVSE_PARTS, check_drivers, meter_signs
+from controller.config_checks.outlets import authorization
+from controller.config_checks.whole import check_shapes, check_whole
 from controller.config_lines import line_of, scan
 from controller.config_model import BackendTable, ConfigFile, EvseTable
 from controller.config_report import Finding, Where, as_dict, from_validation, render

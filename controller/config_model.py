@@ -1,6 +1,6 @@
 """Every key of the configuration file: type, range, default and what it means.
 
-Only shapes are checked here; what keys say about each other is in `config_checks.py`.
+Only shapes are checked here; what keys say about each other is in `config_checks/`.
 Descriptions carry the unit: they are shown when a value is wrong.
 """
 
