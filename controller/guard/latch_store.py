@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import threading
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from controller.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,7 @@ class LatchStore:
     """
 
     def __init__(self, state_dir: Path, *, told_new: bool = False) -> None:
-        self._directory = state_dir / "guard"
-        self.path = self._directory / "latched.json"
+        self.path = state_dir / "guard" / "latched.json"
         self.factory_new = told_new or is_factory_new(state_dir)
 
     def load(self) -> Latched:
@@ -67,18 +67,7 @@ class LatchStore:
         """Durable when this returns. Raises OSError."""
         evses = {str(evse): dict(faults) for evse, faults in latched.items()}
         body = {"version": VERSION, "evses": evses, "crc32": _checksum(evses)}
-        self._directory.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(json.dumps(body, indent=1).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
-        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_whole(self.path, json.dumps(body, indent=1).encode())
 
 
 def _checksum(evses: Any) -> int:

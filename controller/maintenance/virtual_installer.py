@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from controller.files import write_whole
 from controller.ports_maintenance import InstallRefused
 
 log = logging.getLogger(__name__)
@@ -108,15 +109,4 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, body: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("w") as file:
-        json.dump(body, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, json.dumps(body).encode())

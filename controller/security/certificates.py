@@ -21,8 +21,8 @@ from controller.core.certificates import (
 from controller.core.installation import Installation
 from controller.core.security_events import SecurityEventType
 from controller.core.settings import Settings
+from controller.files import PUBLIC, write_whole
 from controller.ports_security import Peer, TlsMaterial
-from controller.security.files import PUBLIC, write_whole
 from controller.security.own import OwnCertificates, Pair
 from controller.security.pem import Root, bundle, roots
 from controller.security.time_floor import TimeFloor

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from controller.core.network_profile import NetworkState
-from controller.security.files import write_whole
+from controller.files import write_whole
 
 log = logging.getLogger(__name__)
 

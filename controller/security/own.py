@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.security.files import PRIVATE, PUBLIC, make_directory, remove, write_whole
+from controller.files import PRIVATE, PUBLIC, make_directory, remove, write_whole
 
 if TYPE_CHECKING:
     from controller.security.x509 import Certificate

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from controller.security.files import write_whole
+from controller.files import write_whole
 
 log = logging.getLogger(__name__)
 
