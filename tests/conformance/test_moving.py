@@ -12,6 +12,7 @@ from tests.conformance.backend import LabBackend
 from tests.conformance.lab import Lab, run_case
 from tests.conformance.matching import ANY
 from tests.conformance.registry import Case
+from tests.conformance.v16.keys import change, value_of
 
 PASSWORD, NEXT_PASSWORD = "0123456789abcdef", "fedcba9876543210"
 SETUP: dict[str, Any] = {"config": {"MeterValueSampleInterval": "0"}}
@@ -27,15 +28,6 @@ async def another(lab: Lab, **options: Any) -> AsyncIterator[LabBackend]:
     finally:
         await backend.stop()
     assert backend.violations == []
-
-
-async def change(backend: LabBackend, key: str, value: str, status: str = "Accepted") -> None:
-    await backend.call("ChangeConfiguration", {"key": key, "value": value}, status=status)
-
-
-async def value(backend: LabBackend, key: str) -> str:
-    answer = await backend.call("GetConfiguration", {"key": [key]})
-    return str(answer["configurationKey"][0]["value"])
 
 
 async def there(lab: Lab, backend: LabBackend, within: float = 60.0) -> None:
@@ -58,7 +50,7 @@ async def idle_station_moves(lab: Lab) -> None:
         await there(lab, new)
         assert new.handshakes[0][1] == "/ocpp/CP 9"
         assert not lab.csms.connected
-        assert await value(new, "BackendStatus") == f"moved to {new.url}"
+        assert await value_of(new, "BackendStatus") == f"moved to {new.url}"
         assert NEXT_PASSWORD not in str(lab.station.backend.frames())
         await lab.kill()
         await there(lab, new)
@@ -78,7 +70,7 @@ async def a_transaction_ends_at_the_old_backend(lab: Lab) -> None:
         await change(lab.csms, "BackendApply", "WhenIdle")
         await lab.sleep(120)
         assert new.handshakes == []
-        assert "waiting to move" in await value(lab.csms, "BackendStatus")
+        assert "waiting to move" in await value_of(lab.csms, "BackendStatus")
         await lab.kill()
         await lab.until(lambda: lab.station.backend.connected, 60, "the registration")
         assert lab.csms.connected, "it still waits"
@@ -98,11 +90,11 @@ async def nobody_there(lab: Lab) -> None:
         info="no move: nothing listens at the backend's address",
     )
     await lab.csms.quiet("BootNotification", for_s=30)
-    assert "stayed with" in await value(lab.csms, "BackendStatus")
-    assert "nothing listens" in await value(lab.csms, "BackendStatus")
-    assert await value(lab.csms, "BackendUrl") == "ws://127.0.0.1:9/x", "still staged"
+    assert "stayed with" in await value_of(lab.csms, "BackendStatus")
+    assert "nothing listens" in await value_of(lab.csms, "BackendStatus")
+    assert await value_of(lab.csms, "BackendUrl") == "ws://127.0.0.1:9/x", "still staged"
     await change(lab.csms, "BackendApply", "Cancel")
-    assert await value(lab.csms, "BackendUrl") == lab.csms.url
+    assert await value_of(lab.csms, "BackendUrl") == lab.csms.url
 
 
 async def the_new_one_does_not_accept(lab: Lab) -> None:
@@ -118,7 +110,7 @@ async def the_new_one_does_not_accept(lab: Lab) -> None:
         assert new.count("BootNotification") >= 3
         assert not new.connected
         await lab.csms.expect("StatusNotification", via=None, connectorId=0, info=ANY)
-        assert "did not accept the station within 90 s" in await value(lab.csms, "BackendStatus")
+        assert "did not accept the station within 90 s" in await value_of(lab.csms, "BackendStatus")
 
 
 async def a_death_during_the_trial_goes_on_with_it(lab: Lab) -> None:

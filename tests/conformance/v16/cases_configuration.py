@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.conformance.lab import Lab
 from tests.conformance.matching import ABSENT
 from tests.conformance.registry import case
+from tests.conformance.v16.keys import change
 
 REQUIRED = [
     "AuthorizeRemoteTxRequests",
@@ -29,10 +30,6 @@ REQUIRED = [
     "TransactionMessageRetryInterval",
     "UnlockConnectorOnEVSideDisconnect",
 ]
-
-
-async def change(lab: Lab, key: str, value: str, status: str = "Accepted") -> None:
-    await lab.csms.call("ChangeConfiguration", {"key": key, "value": value}, status=status)
 
 
 async def reads(lab: Lab, key: str, value: str, readonly: bool = False) -> None:
@@ -77,7 +74,7 @@ async def specific_key(lab: Lab) -> None:
 
 @case("TC_021_CS", "R16-CFG-1", title="A changed key acts, and stays after a power cut")
 async def change_key(lab: Lab) -> None:
-    await change(lab, "meterValueSampleINTERVAL", "10")
+    await change(lab.csms, "meterValueSampleINTERVAL", "10")
     await reads(lab, "MeterValueSampleInterval", "10")
     await lab.begin_charging()
     first = await lab.csms.expect("MeterValues", connectorId=1, within=12)
@@ -92,23 +89,25 @@ async def change_key(lab: Lab) -> None:
 
 @case("TC_040_1_CS", "R16-CFG-1", title="An unknown key: NotSupported")
 async def unknown_key(lab: Lab) -> None:
-    await change(lab, "NoSuchKey", "1", "NotSupported")
+    await change(lab.csms, "NoSuchKey", "1", "NotSupported")
     await lab.csms.call("GetConfiguration", {"key": ["NoSuchKey"]}, unknownKey=["NoSuchKey"])
 
 
 @case("TC_040_2_CS", "R16-CFG-1", title="Values that cannot be: Rejected, nothing changes")
 async def invalid_value(lab: Lab) -> None:
     for value in ("-1", "soon", "", "1.5"):
-        await change(lab, "MeterValueSampleInterval", value, "Rejected")
+        await change(lab.csms, "MeterValueSampleInterval", value, "Rejected")
     await reads(lab, "MeterValueSampleInterval", "60")
-    await change(lab, "NumberOfConnectors", "4", "Rejected")
-    await change(lab, "AuthorizeRemoteTxRequests", "maybe", "Rejected")
+    await change(lab.csms, "NumberOfConnectors", "4", "Rejected")
+    await change(lab.csms, "AuthorizeRemoteTxRequests", "maybe", "Rejected")
     await reads(lab, "AuthorizeRemoteTxRequests", "false")
-    await change(lab, "MeterValuesSampledData", "Energy.Active.Import.Register,Magic", "Rejected")
-    await change(lab, "WebSocketPingInterval", "-5", "Rejected")
+    await change(
+        lab.csms, "MeterValuesSampledData", "Energy.Active.Import.Register,Magic", "Rejected"
+    )
+    await change(lab.csms, "WebSocketPingInterval", "-5", "Rejected")
 
 
 @case("R16-CFG-1", title="Booleans are told in lower case, however they were written")
 async def booleans(lab: Lab) -> None:
-    await change(lab, "LocalPreAuthorize", "TRUE")
+    await change(lab.csms, "LocalPreAuthorize", "TRUE")
     await reads(lab, "LocalPreAuthorize", "true")

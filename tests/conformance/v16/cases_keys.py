@@ -5,16 +5,10 @@ from __future__ import annotations
 from tests.conformance.lab import CARD, Lab
 from tests.conformance.matching import ABSENT
 from tests.conformance.registry import case
+from tests.conformance.v16.keys import value_of
 
 REGISTER = "Energy.Active.Import.Register"
 MOST = 100
-
-
-async def value_of(lab: Lab, key: str) -> str:
-    """As GetConfiguration tells it."""
-    answer = await lab.csms.call("GetConfiguration", {"key": [key]})
-    (entry,) = answer["configurationKey"]
-    return str(entry["value"])
 
 
 @case("R16-CFG-2", title="GetConfiguration without keys returns all readable ones")
@@ -61,10 +55,10 @@ async def change_and_keep(lab: Lab) -> None:
     await lab.csms.call(
         "ChangeConfiguration", {"key": "metervaluesampleINTERVAL", "value": "20"}, status="Accepted"
     )
-    assert await value_of(lab, "MeterValueSampleInterval") == "20"
+    assert await value_of(lab.csms, "MeterValueSampleInterval") == "20"
     await lab.power_loss(off_s=5)
     await lab.registered()
-    assert await value_of(lab, "MeterValueSampleInterval") == "20"
+    assert await value_of(lab.csms, "MeterValueSampleInterval") == "20"
     start = await lab.begin_charging()
     values = await lab.csms.expect("MeterValues", transactionId=start.transaction_id)
     assert 19.5 <= values.at_s - start.at_s <= 21.5
@@ -119,9 +113,9 @@ async def measurands_one_by_one(lab: Lab) -> None:
         assert answer["status"] in ("Accepted", "Rejected"), "never RebootRequired"
         if answer["status"] == "Accepted":
             given.append(measurand)
-            assert await value_of(lab, "MeterValuesSampledData") == measurand
+            assert await value_of(lab.csms, "MeterValuesSampledData") == measurand
         else:
-            assert await value_of(lab, "MeterValuesSampledData") != measurand
+            assert await value_of(lab.csms, "MeterValuesSampledData") != measurand
     assert given == [
         "Current.Import",
         "Current.Offered",

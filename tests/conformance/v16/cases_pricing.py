@@ -11,6 +11,7 @@ from tests.conformance.backend import Call
 from tests.conformance.lab import CARD, OTHER_CARD, Lab
 from tests.conformance.matching import ABSENT
 from tests.conformance.registry import case
+from tests.conformance.v16.keys import change
 
 VENDOR = "org.openchargealliance.costmsg"
 ON = {"CustomDisplayCostAndPrice": "true", "MeterValueSampleInterval": "0"}
@@ -46,21 +47,17 @@ def running(lab: Lab, start: Call, **more: Any) -> dict[str, Any]:
     }
 
 
-async def change(lab: Lab, key: str, value: str, status: str = "Accepted") -> None:
-    await lab.csms.call("ChangeConfiguration", {"key": key, "value": value}, status=status)
-
-
 @case("COST-1", title="The default price, in the station's language and offline", config=ON)
 async def default_price(lab: Lab) -> None:
-    await change(lab, "DefaultPrice", json.dumps(DEFAULT))
-    await change(lab, "DefaultPriceText,de", '{"priceText": "0,15 $/kWh"}')
-    await change(lab, "DefaultPrice", '{"priceText": 5}', "Rejected")
-    await change(lab, "DefaultPriceText,xx", '{"priceText": "a"}', "NotSupported")
+    await change(lab.csms, "DefaultPrice", json.dumps(DEFAULT))
+    await change(lab.csms, "DefaultPriceText,de", '{"priceText": "0,15 $/kWh"}')
+    await change(lab.csms, "DefaultPrice", '{"priceText": 5}', "Rejected")
+    await change(lab.csms, "DefaultPriceText,xx", '{"priceText": "a"}', "NotSupported")
     assert shown(lab)["text"] == "0.15 $/kWh"
-    await change(lab, "Language", "de")
+    await change(lab.csms, "Language", "de")
     assert shown(lab)["text"] == "0,15 $/kWh"
-    await change(lab, "Language", "xx", "Rejected")
-    await change(lab, "Language", "en")
+    await change(lab.csms, "Language", "xx", "Rejected")
+    await change(lab.csms, "Language", "en")
     await lab.power_loss(10)
     await lab.registered()
     assert shown(lab)["text"] == "0.15 $/kWh"
@@ -77,7 +74,7 @@ async def user_price(lab: Lab) -> None:
     body = {"idToken": CARD, "priceText": "0.12 $/kWh", "priceTextExtra": [german]}
     await tell(lab, "SetUserPrice", body)
     assert (shown(lab)["kind"], shown(lab)["text"]) == ("own", "0.12 $/kWh")
-    await change(lab, "Language", "de")
+    await change(lab.csms, "Language", "de")
     assert shown(lab)["text"] == "0,12 $/kWh"
     await tell(lab, "SetUserPrice", {"idToken": OTHER_CARD, "priceText": "9 $/kWh"})
     assert shown(lab)["text"] == "0,12 $/kWh"
@@ -280,7 +277,7 @@ async def keys(lab: Lab) -> None:
     found = {entry["key"]: entry for entry in answer["configurationKey"]}
     for key, expected in fixed.items():
         assert (found[key]["value"], found[key]["readonly"]) == (expected, True)
-        await change(lab, key, expected, "Rejected")
+        await change(lab.csms, key, expected, "Rejected")
     for key, good, bad in (
         ("TimeOffset", "-05:00", "5 hours"),
         ("TimeOffsetNextTransition", "-04:00", "99:00"),
@@ -289,8 +286,8 @@ async def keys(lab: Lab) -> None:
         ("WaitForSetUserPriceTimeout", "500", "-1"),
         ("Language", "fr", "klingon"),
     ):
-        await change(lab, key, good)
-        await change(lab, key, bad, "Rejected")
+        await change(lab.csms, key, good)
+        await change(lab.csms, key, bad, "Rejected")
         answer = await lab.csms.call("GetConfiguration", {"key": [key]}, unknownKey=ABSENT)
         assert answer["configurationKey"][0]["value"] == good
 
