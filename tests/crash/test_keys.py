@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 from controller.store.store import Store
+from tests.crash.death import said_until_killed
 from tests.crash.key_writer import KEY, settings_in
 
 KILLS = 10
@@ -30,19 +28,10 @@ def test_sigkill_at_any_moment_leaves_the_old_or_the_new_value(tmp_path: Path) -
     total = 0
     for round_ in range(KILLS):
         folder = tmp_path / str(round_)
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.key_writer", str(folder)],
-            stdout=subprocess.PIPE,
-            text=True,
+        said = said_until_killed(
+            "tests.crash.key_writer", str(folder), after_s=chance.uniform(0.0, 0.2)
         )
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(chance.uniform(0.0, 0.2))
-        child.kill()
-        lines = child.stdout.read().splitlines(keepends=True)
-        child.stdout.close()
-        child.wait()
-        accepted = [int(line) for line in lines if line.endswith("\n")]
+        accepted = [int(line) for line in said]
         total += len(accepted)
         newest = accepted[-1] if accepted else None
         possible = {DEFAULT_S, 1000} if newest is None else {newest, newest + 1}

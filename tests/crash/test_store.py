@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from controller.core.model import (
     TransactionStarted,
 )
 from controller.store.store import FILE, Store
+from tests.crash.death import said_until_killed
 from tests.unit.store.test_outbox import AT, ended, started, transaction, values
 
 KILLS = 12
@@ -49,19 +47,9 @@ def test_sigkill_at_any_moment(tmp_path: Path) -> None:
     total = 0
     for round_ in range(KILLS):
         folder = tmp_path / str(round_)
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.store_writer", str(folder), "1"],
-            stdout=subprocess.PIPE,
-            text=True,
+        said = said_until_killed(
+            "tests.crash.store_writer", str(folder), "1", after_s=chance.uniform(0.005, 0.25)
         )
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(chance.uniform(0.005, 0.25))
-        child.kill()
-        lines = child.stdout.read().splitlines(keepends=True)
-        child.stdout.close()
-        child.wait()
-        said = [line.strip() for line in lines if line.endswith("\n")]
         acknowledged = [
             f"{what} tx-{number}"
             for what, number in (s.split() for s in said if not s.startswith("told"))
