@@ -189,5 +189,7 @@ def _line(
         trust=trust,
         tell=events.raise_event,
     )
-    contact = FirstContact(installation=installation, settings=settings, network=network)
+    contact = FirstContact(
+        installation=installation, settings=settings, network=network, clock=clock
+    )
     return Line(contact=contact, trust=trust, floor=floor)

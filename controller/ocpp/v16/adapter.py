@@ -88,6 +88,7 @@ class Adapter:
             installation=installation,
             settings=settings,
             network=network or network_16(installation, settings),
+            clock=clock,
             random_part=random_part,
             pong_timeout_s=pong_timeout_s,
         )

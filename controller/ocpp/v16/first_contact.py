@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from controller.clock import Clock
 from controller.core.installation import Installation, StationIdentity
 from controller.core.settings import Settings
 from controller.ocpp.calls import Answer, Calls
@@ -61,6 +62,7 @@ class FirstContact:
         installation: Installation,
         settings: Settings,
         network: Network,
+        clock: Clock,
         random_part: Callable[[], float] = random.random,
         pong_timeout_s: float = 10.0,
     ) -> None:
@@ -77,8 +79,9 @@ class FirstContact:
         self.link = link_16(installation, settings, network, random_part, pong_timeout_s, self)
         self._identity = installation.station
         self._settings = settings
+        self._clock = clock
         self._rest: Rest | None = None
-        self._held: list[tuple[float, bytes | str]] = []
+        self._held: list[tuple[int, bytes | str]] = []
         self._boot_age_s = 0.0
         self._boot: asyncio.Future[Payload] | None = None
         self._running: asyncio.Task[None] | None = None
@@ -99,12 +102,12 @@ class FirstContact:
         if self.link.up:
             rest.link_up()
         held, self._held = self._held, []
-        boot, now_s = self._boot, asyncio.get_running_loop().time()
-        for came_s, raw in held:
+        boot, now_ns = self._boot, self._clock.monotonic_ns()
+        for came_ns, raw in held:
             waits = boot is not None and not boot.done()
             self.calls.receive(raw)
             if waits and boot is not None and boot.done():
-                self._boot_age_s = now_s - came_s
+                self._boot_age_s = (now_ns - came_ns) / 1e9
 
     async def run(self) -> None:
         """Keep the link up for ever."""
@@ -156,7 +159,7 @@ class FirstContact:
     def link_frame(self, raw: bytes | str) -> None:
         """A frame came in."""
         if self._rest is None:
-            self._held.append((asyncio.get_running_loop().time(), raw))
+            self._held.append((self._clock.monotonic_ns(), raw))
         else:
             self.calls.receive(raw)
 
