@@ -182,16 +182,17 @@ def load(name: str) -> RegisterMap:
 
     Raises Misconfigured with file, place and what is allowed.
     """
-    is_path = "/" in name or name.endswith(".toml")
-    path = Path(name).expanduser() if is_path else BUILT_IN / f"{name}.toml"
+    path = BUILT_IN / f"{name}.toml"
     try:
+        if is_path(name):
+            path = Path(name).expanduser()
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         known = ", ".join(built_in())
         raise Misconfigured(
-            f"no register map {name!r}; allowed: {known}, or the path of a .toml file"
+            f"there is no register map {name!r}; allowed: {known}, or the path of a .toml file"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a home of nobody
         raise Misconfigured(f"register map {path}: {error}") from error
     try:
         return parse(table)
@@ -199,6 +200,11 @@ def load(name: str) -> RegisterMap:
         raise Misconfigured(f"register map {path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Misconfigured(f"register map {path}: {type(error).__name__}: {error}") from error
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is the path of a map file, not the name of a built-in map."""
+    return "/" in name or name.endswith(".toml")
 
 
 def built_in() -> list[str]:

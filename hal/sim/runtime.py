@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from hal.errors import HalError
 from hal.sim.card_reader import READERS, CardReader
 from hal.sim.defaults import THREE_PHASE_METER
 from hal.sim.evse import VirtualEvse
@@ -192,7 +193,11 @@ class Runtime:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("bench: %r", error, exc_info=error)
+            # A wrong setting is for the person who wrote it: no traceback.
+            known = isinstance(error, HalError)
+            log.error(
+                "bench: %s", error if known else repr(error), exc_info=None if known else error
+            )
 
     async def close(self) -> None:
         """Stop everything and keep the registers."""
