@@ -36,6 +36,8 @@ from controller.core.installation import (
 )
 from controller.errors import ConfigError
 
+_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+"""How the parser of TOML names a place; the line stands at the beginning of ours."""
 _TLS_PATHS = ("_roots", "_dir")
 
 
@@ -69,17 +71,17 @@ def check(path: str | Path) -> Verdict:
     """Look at every key of the file; writes nothing."""
     source = read_source(path)
     if source.table is None:
-        at = re.search(r"at line (\d+)", source.error)
+        at = _AT.search(source.error)
         # Line 0: the file as a whole; nobody looks for a line in a file that is not there.
         where = Where(name=_shown(path), lines={(): int(at[1]) if at else 0}, table={})
         return Verdict(
             where=where,
-            problems=(Finding(path=(), text=source.error),),
+            problems=(Finding(path=(), text=_AT.sub(r"(column \2)", source.error)),),
             warnings=(),
             installation=None,
         )
     where = Where(name=_shown(path), lines=scan(source.text), table=source.table)
-    checked = Checked()
+    checked = Checked(file=source.path)
     config: ConfigFile | None = None
     try:
         config = ConfigFile.model_validate(source.table)

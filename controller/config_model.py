@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Protocol = Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
+SPOKEN: tuple[Protocol, ...] = ("ocpp1.6",)
+"""What this version is able to speak; the others may stand beside it in a list."""
 Authorization = Literal["backend", "local", "free"]
 Part = Literal["sim", "none"] | dict[str, Any]
 
@@ -53,7 +55,8 @@ class BackendTable(Table):
         description="ws://HOST[:PORT][/PATH] or wss://…, without the station id",
     )
     protocol: Protocol | Annotated[list[Protocol], Field(min_length=1, max_length=3)] = Field(
-        default="ocpp1.6", description="OCPP version, or a list, best first"
+        default="ocpp1.6",
+        description="OCPP version, or a list, best first; this version speaks ocpp1.6",
     )
     security_profile: int = Field(
         default=0, ge=0, le=3, description="OCPP security profile, 0 = none"

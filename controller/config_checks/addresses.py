@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.config_checks.checked import Checked
-from controller.config_model import ConfigFile
+from controller.config_model import ConfigFile, WebTable
 from controller.config_report import Finding, nearest
 
+PAGE_LISTEN = str(WebTable.model_fields["listen"].default)
+EVERYWHERE = frozenset(("0.0.0.0", "::"))
 _ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[^\s:/]+):(\d{1,5})$")
 
 
@@ -18,7 +20,7 @@ def check_web(raw: Mapping[str, Any], checked: Checked) -> None:
     """[web]: a real address; everybody's network is warned about."""
     web = raw.get("web")
     if isinstance(web, dict) and isinstance(web.get("listen", ""), str):
-        problem, loopback = _address(web.get("listen", "127.0.0.1:8080"))
+        problem, loopback = _address(web.get("listen", PAGE_LISTEN))
         if problem:
             checked.problems.append(
                 Finding(path=("web", "listen"), value=web["listen"], text=problem)
@@ -63,6 +65,28 @@ def check_bench(raw: Mapping[str, Any], checked: Checked) -> None:
             checked.problems.append(
                 Finding(path=("bench", "listen"), value=listen, text=problem, hint=hint)
             )
+
+
+def check_one_listener_each(raw: Mapping[str, Any], checked: Checked) -> None:
+    """Page and bench cannot share a port."""
+    web, bench = raw.get("web"), raw.get("bench")
+    if not isinstance(web, dict) or not isinstance(bench, dict):
+        return
+    page, other = web.get("listen", PAGE_LISTEN), bench.get("listen")
+    if isinstance(page, str) and isinstance(other, str) and _collide(page, other):
+        text = f"is taken by {'[bench] listen' if page == other else f'[bench] listen = {other}'}"
+        checked.problems.append(
+            Finding(path=("web", "listen"), value=page, text=f"{text}: they need a port each")
+        )
+
+
+def _collide(one: str, other: str) -> bool:
+    """Two sockets cannot listen at both; port 0 is any free one."""
+    first, second = _ADDRESS.match(one), _ADDRESS.match(other)
+    if not first or not second or int(first[2]) != int(second[2]) or int(first[2]) == 0:
+        return False
+    hosts = {match[1].strip("[]").replace("localhost", "127.0.0.1") for match in (first, second)}
+    return len(hosts) == 1 or bool(hosts & EVERYWHERE)
 
 
 def _address(text: str) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from controller.config_checks.addresses import is_loopback
 from controller.config_checks.checked import Checked
-from controller.config_model import BackendTable, ConfigFile
+from controller.config_model import SPOKEN, BackendTable, ConfigFile
 from controller.config_report import MISSING, Finding
 
 
@@ -32,12 +32,7 @@ def check_backend(config: ConfigFile, backend: BackendTable, checked: Checked) -
         problem("password", f"is required by security_profile = {profile} (or password_file)")
     if backend.password is not None and backend.password_file is not None:
         problem("password_file", "only one of password and password_file may be there")
-    wanted = [backend.protocol] if isinstance(backend.protocol, str) else backend.protocol
-    if "ocpp1.6" not in wanted:
-        text = "this version speaks ocpp1.6 only: the station will not connect"
-        checked.warnings.append(
-            Finding(path=("backend", "protocol"), value=backend.protocol, text=text)
-        )
+    _check_protocol(backend, checked)
     try:
         parts = urlsplit(backend.url)
         host, _ = parts.hostname or "", parts.port
@@ -59,3 +54,17 @@ def check_backend(config: ConfigFile, backend: BackendTable, checked: Checked) -
     if profile == 3 and not config.station.serial_number:
         text = "is empty: the station's certificate is asked for in the name of its id"
         checked.warnings.append(Finding(path=("station", "serial_number"), text=text))
+
+
+def _check_protocol(backend: BackendTable, checked: Checked) -> None:
+    """A station that speaks none of them would never connect; one of them is enough."""
+    wanted = [backend.protocol] if isinstance(backend.protocol, str) else backend.protocol
+    unknown = [name for name in wanted if name not in SPOKEN]
+    if not unknown:
+        return
+    finding = Finding(
+        path=("backend", "protocol"),
+        value=backend.protocol,
+        text=f"{', '.join(unknown)} is not built yet: this version speaks {', '.join(SPOKEN)} only",
+    )
+    (checked.problems if len(unknown) == len(wanted) else checked.warnings).append(finding)

@@ -10,7 +10,7 @@ from controller.config_lines import Path
 from controller.config_report import MISSING, Finding, nearest
 from hal import registry
 from hal.errors import Misconfigured
-from hal.sim.defaults import default_table
+from hal.sim.defaults import DEFAULTS, default_table
 
 EVSE_PARTS = ("pilot", "contactor", "meter", "rcd", "lock", "proximity", "temperature")
 SERIAL_PARTS = ("meter", "rfid")
@@ -34,10 +34,10 @@ def check_drivers(raw: Mapping[str, Any], checked: Checked) -> None:
         for part in EVSE_PARTS:
             if part in evse:
                 value = _virtual(part, evse[part], phases, raw)
-                _check_table(("evse", index, part), part, value, phases, checked)
+                _check_table(("evse", index, part), part, value, phases, raw, checked)
     rfid = raw.get("rfid")
     if isinstance(rfid, dict):
-        _check_table(("rfid",), "rfid", _virtual("rfid", rfid, 1, raw), 1, checked)
+        _check_table(("rfid",), "rfid", _virtual("rfid", rfid, 1, raw), 1, raw, checked)
 
 
 def meter_signs(table: Mapping[str, Any] | None) -> bool:
@@ -77,7 +77,9 @@ def _virtual(part: str, value: Any, phases: int, raw: Mapping[str, Any]) -> Any:
     return {"port": default["port"], **table}
 
 
-def _check_table(path: Path, part: str, value: Any, phases: int, checked: Checked) -> None:
+def _check_table(
+    path: Path, part: str, value: Any, phases: int, raw: Mapping[str, Any], checked: Checked
+) -> None:
     if value == "none" or (isinstance(value, dict) and value.get("driver") == "none"):
         checked.tables[path] = None
         return
@@ -103,10 +105,14 @@ def _check_table(path: Path, part: str, value: Any, phases: int, checked: Checke
     checked.tables[path] = table
     if wires is None:
         _check_boot_levels(path, part, table, checked)
+    virtual = "bench" in raw and part in DEFAULTS
     for problem in registry.check(part, table):
         text, hint = problem.text, ""
-        if problem.key == "driver" and isinstance(problem.value, str):
-            hint = nearest(problem.value, registry.names(part))
+        if problem.key == "driver":
+            text += ', or "sim" (virtual)' if virtual else ""
+            if isinstance(problem.value, str):
+                others = ["sim"] if virtual else []
+                hint = nearest(problem.value, [*registry.names(part), *others])
         found = MISSING if problem.value is None else problem.value
         where = (*path, problem.key) if problem.key else path
         checked.problems.append(Finding(path=where, value=found, text=text, hint=hint))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.config_checks.checked import Checked
 from controller.config_checks.drivers import drives_contactor
-from controller.config_checks.meters import check_map, check_public_key
+from controller.config_checks.meters import check_public_key
 from controller.config_lines import Path
 from controller.config_model import ConfigFile, EvseTable
 from controller.config_report import Finding
@@ -47,7 +47,6 @@ def check_evse(config: ConfigFile, index: int, evse: EvseTable, checked: Checked
         text = "there is none: energy is unknown and cannot be billed"
         checked.warnings.append(Finding(path=(*path, "meter"), text=text))
     check_public_key(path, evse, checked)
-    check_map(path, checked)
 
 
 def _check_access(config: ConfigFile, path: Path, evse: EvseTable, checked: Checked) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from controller.config_checks.addresses import check_bench, check_web
+from controller.config_checks.addresses import check_bench, check_one_listener_each, check_web
 from controller.config_checks.backend import check_backend
 from controller.config_checks.checked import Checked
 from controller.config_checks.first_boot import check_first_boot
+from controller.config_checks.meters import check_maps
 from controller.config_checks.outlets import check_charging, check_evse
 from controller.config_checks.wires import check_wires
 from controller.config_model import ConfigFile
@@ -21,8 +22,10 @@ def check_shapes(raw: Mapping[str, Any], checked: Checked) -> None:
     evses = [row if isinstance(row, dict) else {} for row in rows] if isinstance(rows, list) else []
     _check_ids(evses, checked)
     check_wires(checked, evses)
+    check_maps(checked)
     check_bench(raw, checked)
     check_web(raw, checked)
+    check_one_listener_each(raw, checked)
 
 
 def check_whole(config: ConfigFile, checked: Checked) -> None:
