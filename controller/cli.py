@@ -79,9 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="with --once: one JSON object on stdout")
     demo.add_argument(
         "--protocol",
-        choices=("ocpp1.6", "ocpp2.0.1", "ocpp2.1"),
+        metavar="VERSION",
         default="ocpp1.6",
-        help="OCPP version",
+        help="OCPP version: ocpp1.6 is the only one built so far",
     )
 
     check = add("check", "report every problem of a configuration; writes nothing", _check)

@@ -48,6 +48,17 @@ def test_what_is_not_built_says_so_in_one_line(
     assert capsys.readouterr().err == f"chargepost {command}: not built yet\n"
 
 
+@pytest.mark.parametrize("more", [[], ["--once"]])
+def test_the_demo_of_a_version_that_is_not_built_says_so_in_one_line(
+    more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["demo", "--protocol", "ocpp2.0.1", *more]) == 2
+    assert capsys.readouterr().err == "demo: ocpp2.0.1 is not built yet; ocpp1.6 is\n"
+    with pytest.raises(SystemExit):
+        cli.main(["demo", "--help"])
+    assert "ocpp2" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["nope"], ["bench"], ["check", "a", "b"], ["run", "--nope"]]
 )
