@@ -362,11 +362,7 @@ def parse(raw: bytes | str) -> Any:
     """Strict JSON: UTF-8 (a byte-order mark is tolerated), no NaN, no Infinity, no bottomless nesting."""
     try:
         text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
-        frame = json.loads(
-            text.removeprefix("\ufeff"),
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
+        frame = _DECODER.decode(text.removeprefix("\ufeff"))
         if len(text) <= LARGE and text.count("[") + text.count("{") > MAX_DEPTH:
             _check_depth(frame)
         return frame
@@ -391,7 +387,7 @@ def _check_depth(frame: Any) -> None:
 
 def dump(frame: list[Any]) -> str:
     """The text of a frame. ASCII, so that no odd character of an echoed id can break it."""
-    return json.dumps(frame, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(frame)
 
 
 def new_message_id() -> str:
@@ -417,3 +413,8 @@ def _finite(text: str) -> float:
     if value - value != 0.0:
         raise ValueError("number out of range")
     return value
+
+
+# Made once: a call of json.loads or json.dumps with options makes one each time.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)

@@ -13,7 +13,7 @@ _RFC3339 = re.compile(
 
 def format_time(at: datetime) -> str:
     """UTC with milliseconds and `Z`: more decimals break some backends."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_time(text: object) -> datetime | None:
