@@ -42,7 +42,7 @@ async def maintenance_of(
             trust=lambda: trust_of(installation),
             upkeep=station.upkeep,
             snapshot=station.snapshots.snapshot,
-            undelivered=store.outbox.undelivered_as_text,
+            undelivered=store.undelivered.as_text,
             secrets=[backend.password] if backend is not None and backend.password else [],
         ),
         installer,

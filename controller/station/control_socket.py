@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from controller.core.faults import CATALOGUE
+from controller.station.cards import ASK_S
 
 if TYPE_CHECKING:
     from controller.station.station import Station
@@ -78,10 +79,13 @@ class ControlSocket:
                 station.cards.present(str(request["uid"]), tuple(request.get("evses", ())))
                 return {"ok": True}
             case "choose":
-                evse = int(request["evse"])
+                evse, asked = int(request["evse"]), station.cards.question is not None
+                if evse not in station.actors:
+                    return {"error": f"there is no EVSE {evse}"}
                 if not station.cards.answer(evse):
                     return {"error": f"EVSE {evse} is not one of those to choose from"}
-                return {"ok": True}
+                card = "the card shown" if asked else f"the next card within {ASK_S:g} s"
+                return {"ok": True, "says": f"{card} is for EVSE {evse}"}
             case "backend":
                 wanted = bool(request["connect"])
                 await (station.backend.connect() if wanted else station.backend.disconnect())
@@ -91,9 +95,9 @@ class ControlSocket:
                 problem = await station.local_list.change(add=add, remove=remove)
                 return {"error": problem} if problem else {"list": station.local_list.all()}
             case "undelivered":
-                return {"undelivered": await station.store.outbox.undelivered_as_text()}
+                return {"undelivered": await station.store.undelivered.as_text()}
             case "send-again":
-                ok = await station.store.outbox.send_again(int(request["n"]))
+                ok = await station.store.undelivered.send_again(int(request["n"]))
                 station.reports_waiting()
                 return {"ok": ok}
             case other:

@@ -36,7 +36,7 @@ class Snapshots:
 
     async def count_undelivered(self) -> None:
         """Look how many reports the backend refused to the end."""
-        count = await self._station.store.outbox.undelivered_count()
+        count = await self._station.store.undelivered.count()
         if count != self._undelivered:
             self._undelivered = count
             self.changed()

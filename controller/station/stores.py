@@ -91,16 +91,20 @@ class ReportQueue(Protocol):
         """Move all stored times since entry `first_n`; nothing is sent before that is done."""
         ...
 
-    async def undelivered_count(self) -> int:
-        """How many the backend refused to the end."""
+
+class UndeliveredReports(Protocol):
+    """What the backend refused to the end."""
+
+    async def count(self) -> int:
+        """How many there are."""
         ...
 
-    async def undelivered_as_text(self) -> list[dict[str, object]]:
-        """What the backend refused to the end, for a person."""
+    async def as_text(self) -> list[dict[str, object]]:
+        """All of them, for a person."""
         ...
 
     async def send_again(self, number: int) -> bool:
-        """Put one undelivered report at the end of the queue; False = no such number."""
+        """Put one at the end of the queue; False = no such number."""
         ...
 
 
@@ -126,6 +130,11 @@ class StationStore(Protocol):
     @property
     def outbox(self) -> ReportQueue:
         """Reports that wait."""
+        ...
+
+    @property
+    def undelivered(self) -> UndeliveredReports:
+        """Reports that were put aside."""
         ...
 
     @property

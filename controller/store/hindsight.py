@@ -10,6 +10,7 @@ from datetime import datetime
 
 from controller.core.hindsight import MARK, Hindsight
 from controller.store.codec import report_to_text, transaction_from_text, transaction_to_text
+from controller.store.database import Database
 from controller.store.undelivered import readable
 
 _log = logging.getLogger(__name__)
@@ -20,7 +21,48 @@ _TRIES = 12
 """So often, before wrong times go out after all: a full disk does not stop the queue for ever."""
 
 
-async def insist(written: asyncio.Future[None], write: Callable[[], asyncio.Future[None]]) -> None:
+class Corrections:
+    """Those under way: nothing that they move goes out before they are done."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._mark: str | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def under_way(self) -> bool:
+        """At least one is not done."""
+        return bool(self._tasks)
+
+    async def done(self) -> None:
+        """Wait for those that are under way now."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def start(
+        self,
+        first_n: int,
+        last_n: int,
+        hindsight: Hindsight,
+        mark: str | None,
+        corrected: Callable[[], None],
+    ) -> asyncio.Task[None]:
+        """`rewrite` these in one commit; `corrected` follows it, in the order of all commits."""
+        self._mark = mark
+
+        def write() -> asyncio.Future[None]:
+            return self._database.write(
+                lambda c: rewrite(c, first_n, last_n, hindsight, self._mark), lambda _: corrected()
+            )
+
+        # The first try is asked for at once: before it come only wrong times, after it only right ones.
+        task = asyncio.get_running_loop().create_task(_insist(write(), write))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _insist(written: asyncio.Future[None], write: Callable[[], asyncio.Future[None]]) -> None:
     """Wait for the first try, then try again a few times."""
     for _ in range(_TRIES):
         try:

@@ -9,67 +9,36 @@ carries the same id also after a power cut, without a write before each frame.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from controller.core.hindsight import Hindsight
-from controller.core.model import (
-    IdTokenInfo,
-    MeterValuesTaken,
-    Report,
-    TransactionEnded,
-    TransactionStarted,
-)
+from controller.core.model import IdTokenInfo, MeterValuesTaken, Report, TransactionStarted
 from controller.ports import OutboxEntry
-from controller.store.codec import report_to_text, transaction_from_text
+from controller.store.answers import Answers, Told
+from controller.store.backend_ids import NEVER_TOLD, BackendIds
+from controller.store.codec import report_to_text
 from controller.store.database import Database
-from controller.store.hindsight import insist, rewrite
-from controller.store.undelivered import (
-    Changed,
-    end_of,
-    forget,
-    json_or_text,
-    now,
-    put_aside,
-    put_row_aside,
-    readable,
-)
+from controller.store.hindsight import Corrections
+from controller.store.undelivered import now, put_aside, put_row_aside, readable
 from controller.store.verdicts import verdict_to_text
 
 _log = logging.getLogger(__name__)
 
 _AHEAD = 64
 """Rows read at once; at most twice as many are held."""
-_DELETE_RETRY_S = 5.0
-"""What could not be deleted (a full disk) is tried again after this time."""
 _COUNTED = 4096
 """Up to so many rows are counted at the start; of more the difference of the ends has to do."""
-NEVER_TOLD = -1
-"""Backend id of a transaction whose start was undeliverable (R16-TX-4)."""
-
-_IDS_KEPT = 256
 _MOST_IN_MEMORY = 4096
 """So many wait in memory while the disk takes nothing; then every second meter value leaves (R16-TX-3)."""
 
 Rows = list[tuple[int, str, int]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """What the answer to a start told about its transaction; "" = it was no start."""
-
-    transaction_id: str = ""
-    backend_id: int | None = None
-    verdict: str | None = None
-
-
-Answers = dict[int, _Told]
-"""By number."""
+Also = Callable[[sqlite3.Connection], None]
+"""What goes into the same commit."""
 
 
 class Outbox:
@@ -85,14 +54,10 @@ class Outbox:
         self._tail: deque[OutboxEntry] = deque()
         self._moving: dict[int, OutboxEntry] = {}
         self._in_flight: deque[asyncio.Future[None]] = deque()
-        self._answered: Answers = {}
-        self._deleting: deque[asyncio.Future[None]] = deque()
-        self._asked: set[int] = set()
-        self._delete_timer: asyncio.TimerHandle | None = None
-        self._backend_ids: dict[str, int] = {}
+        self._answers = Answers(database, self._rows_gone)
+        self._backend_ids = BackendIds(database)
+        self._corrections = Corrections(database)
         self._shown_n = 0
-        self._clock_mark: str | None = None
-        self._correcting: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Find both ends of the queue; nothing else is read."""
@@ -110,11 +75,15 @@ class Outbox:
 
     # --- appending --------------------------------------------------------------------------------
 
-    def append(
-        self, report: Report, also: Callable[[sqlite3.Connection], None] | None = None
-    ) -> asyncio.Future[None]:
+    def append(self, report: Report, also: Also | None = None) -> asyncio.Future[None]:
         """Make the report durable together with `also`, in one commit; volatile ones go first."""
-        return self._store([*self._take_tail(), self._entry(report)], also)
+        return self.append_all([report], also)
+
+    def append_all(
+        self, reports: Sequence[Report], also: Also | None = None
+    ) -> asyncio.Future[None]:
+        """The same for several: all of them or none."""
+        return self._store([*self._take_tail(), *map(self._entry, reports)], also)
 
     def append_volatile(self, report: Report) -> None:
         """Queue in memory; may be lost with the process until `flush`."""
@@ -153,9 +122,7 @@ class Outbox:
         self._tail.clear()
         return taken
 
-    def _store(
-        self, entries: list[OutboxEntry], also: Callable[[sqlite3.Connection], None] | None
-    ) -> asyncio.Future[None]:
+    def _store(self, entries: list[OutboxEntry], also: Also | None) -> asyncio.Future[None]:
         rows = [(e.n, report_to_text(e.report), e.attempts) for e in entries]
 
         def stored(_: None) -> None:
@@ -199,39 +166,28 @@ class Outbox:
         ones, in one commit with `mark`. Nothing goes out before; what may be out already stays.
         """
         self.flush()
-        self._clock_mark = mark
         first, last = max(first_n, self._shown_n + 1), self._next_n - 1
 
-        def corrected(_: None) -> None:
-            def moved(entry: OutboxEntry) -> OutboxEntry:
-                if not first <= entry.n <= last:
-                    return entry
-                return replace(entry, report=hindsight.report(entry.report))
+        def moved(entry: OutboxEntry) -> OutboxEntry:
+            if not first <= entry.n <= last:
+                return entry
+            return replace(entry, report=hindsight.report(entry.report))
 
+        def corrected() -> None:
             self._ahead = deque(map(moved, self._ahead))
             self._tail = deque(map(moved, self._tail))
             self._moving = {n: moved(entry) for n, entry in self._moving.items()}
 
-        def write() -> asyncio.Future[None]:
-            return self._database.write(
-                lambda c: rewrite(c, first, last, hindsight, self._clock_mark), corrected
-            )
-
-        # The first try is asked for at once: before it come only wrong times, after it only right ones.
-        task = asyncio.get_running_loop().create_task(insist(write(), write))
-        self._correcting.add(task)
-        task.add_done_callback(self._correcting.discard)
-        return task
+        return self._corrections.start(first, last, hindsight, mark, corrected)
 
     # --- the backend's side -----------------------------------------------------------------------
 
     async def head(self) -> OutboxEntry | None:
         """The oldest entry, without loading the rest; its times are as right as they will be."""
         while True:
-            if self._correcting:
-                await asyncio.wait(set(self._correcting))
+            await self._corrections.done()
             entry = await self._oldest()
-            if not self._correcting:
+            if not self._corrections.under_way:
                 if entry is not None:
                     self._shown_n = max(self._shown_n, entry.n)
                 return entry
@@ -242,15 +198,14 @@ class Outbox:
         What was answered before it is deleted by then, but for the last one, whose commit runs while
         the next is on its way: a power cut repeats at most two, with their ids. A full disk stops nothing.
         """
-        while len(self._deleting) > 1:
-            await asyncio.wait([self._deleting[0]])
+        await self._answers.all_but_one_deleted()
         while not self._ahead:
             if not self._ahead_is_all:
                 await self._read_ahead()
             elif self._in_flight:
                 await asyncio.wait([self._in_flight[-1]])
             else:
-                self._rows = len(self._answered)
+                self._rows = len(self._answers)
                 return self._tail[0] if self._tail else None
         return self._ahead[0]
 
@@ -289,16 +244,15 @@ class Outbox:
         entry = self._take(n)
         if entry is None:
             return
-        told = _Told()
+        told = Told()
         if isinstance(entry.report, TransactionStarted) and backend_transaction_id is not None:
-            told = _Told(
+            told = Told(
                 transaction_id=entry.report.transaction_id,
                 backend_id=backend_transaction_id,
                 verdict=None if verdict is None else verdict_to_text(verdict),
             )
-            self._keep_id(told.transaction_id, backend_transaction_id)
-        self._answered[n] = told
-        self._delete_now()
+            self._backend_ids.keep(told.transaction_id, backend_transaction_id)
+        self._answers.add(n, told)
 
     async def undeliverable(self, n: int, error: str) -> None:
         """Move the entry to `undelivered` (kept, shown, re-sendable).
@@ -314,38 +268,18 @@ class Outbox:
         transaction_id = (
             entry.report.transaction_id if isinstance(entry.report, TransactionStarted) else ""
         )
-        deletes: Answers = {
-            **self._answered,
-            n: _Told(transaction_id=transaction_id, backend_id=NEVER_TOLD),
-        }
-
-        def write(connection: sqlite3.Connection) -> None:
-            _delete(connection, deletes)
-            put_aside(connection, text, error, at)
+        told = Told(transaction_id=transaction_id, backend_id=NEVER_TOLD)
 
         def moved() -> None:
             self._take(n)
-            self._answered[n] = deletes[n]
             if transaction_id:
-                self._keep_id(transaction_id, NEVER_TOLD)
+                self._backend_ids.keep(transaction_id, NEVER_TOLD)
 
-        await self._write_deleting(write, deletes, moved)
+        await self._answers.add_with(n, told, lambda c: put_aside(c, text, error, at), moved)
 
     async def backend_transaction_id(self, transaction_id: str) -> int | None:
         """The backend's integer id; None = not told (yet); -1 = its start was undeliverable."""
-        if transaction_id in self._backend_ids:
-            return self._backend_ids[transaction_id]
-
-        def read(connection: sqlite3.Connection) -> int | None:
-            row = connection.execute(
-                "SELECT backend_id FROM transactions WHERE id = ?", (transaction_id,)
-            ).fetchone()
-            return None if row is None else row[0]
-
-        found = await self._database.write(read)
-        if found is not None:
-            self._keep_id(transaction_id, found)
-        return found
+        return await self._backend_ids.find(transaction_id)
 
     async def count(self) -> int:
         """How many entries wait."""
@@ -356,80 +290,9 @@ class Outbox:
         """How many entries wait, those in memory included."""
         return self._rows + len(self._tail)
 
-    async def undelivered(self) -> list[tuple[int, Report | None, str, str]]:
-        """(number, report, error, when) of all that was put aside; None = it cannot be read."""
-        rows = await self._undelivered_rows()
-        return [(n, readable(body), error, at) for n, body, error, at in rows]
-
-    async def undelivered_count(self) -> int:
-        """How many were put aside."""
-
-        def read(connection: sqlite3.Connection) -> int:
-            return int(connection.execute("SELECT count(*) FROM undelivered").fetchone()[0])
-
-        return await self._database.write(read)
-
-    async def undelivered_as_text(self) -> list[dict[str, object]]:
-        """The same, for a person; what cannot be read as it stands there."""
-        rows = await self._undelivered_rows()
-        return [
-            {"n": n, "report": json_or_text(body), "error": error, "at": at}
-            for n, body, error, at in rows
-        ]
-
-    async def _undelivered_rows(self) -> list[tuple[int, str, str, str]]:
-        def read(connection: sqlite3.Connection) -> list[tuple[int, str, str, str]]:
-            found = connection.execute("SELECT n, body, error, at FROM undelivered ORDER BY n")
-            return found.fetchall()
-
-        return await self._database.write(read)
-
-    async def send_again(self, number: int) -> bool:
-        """Put one undelivered report at the end of the queue; False = none that could be sent.
-
-        The end of a transaction whose start goes out again follows it in the same commit: the one
-        that the backend may have seen had no transaction id to belong to.
-        """
-        while True:
-            rows = {n: readable(body) for n, body, _, _ in await self._undelivered_rows()}
-            report = rows.get(number)
-            if report is None:
-                return False
-            reports: list[Report] = [report]
-            numbers, open_id = [number], ""
-            if isinstance(report, TransactionStarted):
-                for n, other in rows.items():
-                    if isinstance(other, TransactionEnded) and (
-                        other.transaction_id == report.transaction_id
-                    ):
-                        reports[1:] = [other]
-                        numbers.append(n)
-                if len(reports) == 1:
-                    over = await self._over(report.transaction_id)
-                    reports += [over] if over is not None else []
-                    open_id = report.transaction_id if over is None else ""
-            entries = [*self._take_tail(), *map(self._entry, reports)]
-            with contextlib.suppress(Changed):
-                await self._store(entries, partial(forget, numbers, open_id))
-                return True
-
-    async def _over(self, transaction_id: str) -> TransactionEnded | None:
-        """The end of a transaction as its own row tells it; None = it has not ended."""
-
-        def read(connection: sqlite3.Connection) -> str | None:
-            row = connection.execute(
-                "SELECT body FROM transactions WHERE id = ? AND ended_at IS NOT NULL",
-                (transaction_id,),
-            ).fetchone()
-            return None if row is None else str(row[0])
-
-        body = await self._database.write(read)
-        return None if body is None else end_of(transaction_from_text(body))
-
     def finish(self) -> None:
         """Delete at once what was answered, before the store closes."""
-        if self._answered:
-            self._delete_now()
+        self._answers.delete_now()
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -448,7 +311,7 @@ class Outbox:
                 report = readable(body)
                 if report is None:
                     unreadable.append((n, body))
-                elif n not in self._answered:
+                elif n not in self._answers:
                     self._ahead.append(OutboxEntry(n=n, report=report, attempts=attempts))
             self._ahead_is_all = len(rows) < _AHEAD
             if rows and not self._ahead:
@@ -458,18 +321,12 @@ class Outbox:
         for n, body in unreadable:
             _log.error("outbox: entry %d cannot be read, it is put aside: %.200s", n, body)
             try:
-                await self._database.write(partial(put_row_aside, n), self._one_row_less)
+                await self._database.write(partial(put_row_aside, n), lambda _: self._rows_gone(1))
             except sqlite3.Error as error:
                 _log.error("outbox: entry %d stays where it is: %s", n, error)
 
-    def _one_row_less(self, _: None) -> None:
-        self._rows -= 1
-
-    def _keep_id(self, transaction_id: str, backend_id: int) -> None:
-        self._backend_ids.pop(transaction_id, None)
-        while len(self._backend_ids) >= _IDS_KEPT:
-            self._backend_ids.pop(next(iter(self._backend_ids)))
-        self._backend_ids[transaction_id] = backend_id
+    def _rows_gone(self, count: int) -> None:
+        self._rows -= count
 
     def _take(self, n: int) -> OutboxEntry | None:
         """Remove from memory; None = it is not at the head (a repeated answer)."""
@@ -477,62 +334,12 @@ class Outbox:
         if self._ahead and self._ahead[0].n == n:
             return self._ahead.popleft()
         if self._tail and self._tail[0].n == n:
-            self._rows += 1  # it never was a row; `_write_deleting` counts it as one
+            self._rows += 1  # it never was a row; when it is deleted it counts as one
             return self._tail.popleft()
         return self._moving.pop(n, None)
 
-    def _delete_now(self) -> None:
-        if self._delete_timer is not None:
-            self._delete_timer.cancel()
-            self._delete_timer = None
-        deletes = {n: told for n, told in self._answered.items() if n not in self._asked}
-        self._asked.update(deletes)
 
-        def done(future: asyncio.Future[None]) -> None:
-            self._deleting.remove(future)
-            self._asked.difference_update(deletes)
-            if not future.cancelled() and future.exception() is not None:
-                _log.warning("outbox: what was answered is not deleted yet: %s", future.exception())
-                if self._delete_timer is None:
-                    loop = asyncio.get_running_loop()
-                    self._delete_timer = loop.call_later(_DELETE_RETRY_S, self._delete_now)
-
-        deleting = self._write_deleting(lambda c: _delete(c, deletes), deletes)
-        self._deleting.append(deleting)
-        deleting.add_done_callback(done)
-
-    def _write_deleting(
-        self,
-        write: Callable[[sqlite3.Connection], None],
-        deletes: Answers,
-        moved: Callable[[], None] = lambda: None,
-    ) -> asyncio.Future[None]:
-        """Run `write`; when it is committed, `deletes` need not be repeated."""
-
-        def deleted(_: None) -> None:
-            moved()
-            for n in deletes:
-                if self._answered.pop(n, None) is not None:
-                    self._rows -= 1
-
-        return self._database.write(write, deleted)
-
-
-def _insert(
-    connection: sqlite3.Connection, rows: Rows, also: Callable[[sqlite3.Connection], None] | None
-) -> None:
+def _insert(connection: sqlite3.Connection, rows: Rows, also: Also | None) -> None:
     connection.executemany("INSERT INTO outbox (n, body, attempts) VALUES (?, ?, ?)", rows)
     if also is not None:
         also(connection)
-
-
-def _delete(connection: sqlite3.Connection, deletes: Answers) -> None:
-    connection.executemany("DELETE FROM outbox WHERE n = ?", [(n,) for n in deletes])
-    connection.executemany(
-        "UPDATE transactions SET backend_id = ?, verdict = ? WHERE id = ?",
-        [
-            (told.backend_id, told.verdict, told.transaction_id)
-            for told in deletes.values()
-            if told.transaction_id
-        ],
-    )

@@ -12,6 +12,7 @@ from controller.store.profiles import StoredProfiles
 from controller.store.reservations import ReservationTable
 from controller.store.security_events import SecurityEventStore
 from controller.store.transactions import Transactions
+from controller.store.undelivered import Undelivered
 from controller.store.values import StoredValues
 
 __all__ = ["FILE", "Store"]
@@ -24,6 +25,7 @@ class Store:
         self.database = database
         self.values = values
         self.outbox = Outbox(database)
+        self.undelivered = Undelivered(database, self.outbox.append_all)
         self.transactions = Transactions(database, self.outbox)
         self.auth_cache = AuthCache(database)
         self.local_list = LocalListTable(database)

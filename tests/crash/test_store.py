@@ -141,8 +141,8 @@ async def _whole_life(store: Store) -> tuple[dict[str, bool], list[str]]:
             await box.undeliverable(entry.n, "InternalError")
 
     async def again() -> None:
-        for number, *_ in await box.undelivered():
-            await box.send_again(number)
+        for number, *_ in await store.undelivered.all():
+            await store.undelivered.send_again(number)
 
     async def flush() -> None:
         box.append_volatile(values(1))
@@ -200,7 +200,7 @@ async def test_failing_at_the_nth_write_of_everything_a_store_does(
     kept = await store.outbox.backend_transaction_id("tx-1")
     opened = await store.transactions.open_transactions()
     last = await store.transactions.last(1)
-    aside = [_name(report) for _, report, _, _ in await store.outbox.undelivered()]
+    aside = [_name(report) for _, report, _, _ in await store.undelivered.all()]
     waiting = []
     while (entry := await store.outbox.head()) is not None:
         waiting.append(_name(entry.report))

@@ -105,7 +105,7 @@ async def a_start_given_up(lab: Lab) -> None:
     lab.tap()
     await lab.csms.expect("StopTransaction", transactionId=-1)
     await lab.opened()
-    kept = await lab.station.store.outbox.undelivered_as_text()
+    kept = await lab.station.store.undelivered.as_text()
     assert len(kept) == 1, "kept and shown"
     lab.unplug()
     await lab.sleep(3)
@@ -137,7 +137,7 @@ async def no_answer_is_no_refusal(lab: Lab) -> None:
     lab.tap()
     await lab.csms.expect("StopTransaction", transactionId=start.transaction_id)
     assert len(lab.csms.rules.transactions) == 1
-    assert await lab.station.store.outbox.undelivered_count() == 0
+    assert await lab.station.store.undelivered.count() == 0
 
 
 @case(

@@ -62,8 +62,8 @@ async def test_a_person_chooses_the_evse_of_a_card(tmp_path: Path) -> None:
         await world.plug(2)
         await world.tap()
         answers = await ask(world, {"do": "choose", "evse": 3}, {"do": "choose", "evse": 2})
-        assert "EVSE 3 is not one" in answers[0]["error"]
-        assert answers[1] == {"ok": True}
+        assert "no EVSE 3" in answers[0]["error"]
+        assert answers[1] == {"ok": True, "says": "the card shown is for EVSE 2"}
         await world.settle()
         assert world.view(2).phase is SessionPhase.TRANSACTION
 
@@ -109,7 +109,7 @@ async def test_what_is_sent_again_goes_out_without_waiting_for_the_next_report(
         entry = await world.store.outbox.head()
         assert entry is not None
         await world.store.outbox.undeliverable(entry.n, "InternalError")
-        ((number, _, _, _),) = await world.store.outbox.undelivered()
+        ((number, _, _, _),) = await world.store.undelivered.all()
         told = world.backend.waiting
         assert await ask(world, {"do": "send-again", "n": number}) == [{"ok": True}]
         assert world.backend.waiting > told

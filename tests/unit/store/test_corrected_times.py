@@ -143,9 +143,8 @@ async def test_transactions_and_moments_of_life_are_moved(store: Store) -> None:
     assert last is not None and last.ended_at == RIGHT + timedelta(minutes=5)
 
 
-async def test_a_full_disk_delays_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    await store.outbox.append(started(1))
-    usual, failures = outbox_module.rewrite, [1, 1]
+def _disk_is_full(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    usual, failures = hindsight_module.rewrite, [1] * times
 
     def full(*arguments: object) -> None:
         if failures:
@@ -153,12 +152,30 @@ async def test_a_full_disk_delays_it(store: Store, monkeypatch: pytest.MonkeyPat
             raise sqlite3.OperationalError("database or disk is full")
         usual(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(outbox_module, "rewrite", full)
+    monkeypatch.setattr(hindsight_module, "rewrite", full)
     monkeypatch.setattr(hindsight_module, "_RETRY_S", 0.0)
+
+
+async def test_a_full_disk_delays_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store.outbox.append(started(1))
+    _disk_is_full(monkeypatch, times=2)
     correcting = store.outbox.correct(1, LATER, None)
     store.outbox.append_volatile(values(2, RIGHT))
     assert await drain(store) == [started(1, RIGHT), values(2, RIGHT)]
     await correcting
+
+
+async def test_who_looks_for_the_oldest_while_a_correction_begins_gets_the_corrected_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _disk_is_full(monkeypatch, times=2)  # once with others in one commit, once alone
+    appending = store.outbox.append(started(1))
+    looking = asyncio.ensure_future(store.outbox.head())
+    await asyncio.sleep(0)
+    await store.outbox.correct(1, LATER, None)
+    entry = await looking
+    assert entry is not None and entry.report == started(1, RIGHT)
+    await appending
 
 
 async def test_values_that_could_not_be_stored_are_moved_too(

@@ -195,11 +195,11 @@ async def test_an_undeliverable_report_is_kept_and_can_be_sent_again(tmp_path: P
     await store.database.close()
     store = await Store.open(tmp_path)
     assert await store.outbox.backend_transaction_id("tx-1") == -1
-    ((number, report, error, _),) = await store.outbox.undelivered()
+    ((number, report, error, _),) = await store.undelivered.all()
     assert (report, error) == (started(1), "InternalError")
-    assert await store.outbox.send_again(number)
-    assert not await store.outbox.send_again(number)
-    assert await store.outbox.undelivered() == []
+    assert await store.undelivered.send_again(number)
+    assert not await store.undelivered.send_again(number)
+    assert await store.undelivered.all() == []
     assert await drain(store) == [ended(1), started(1)]
     await store.close()
 
@@ -210,7 +210,7 @@ async def _undelivered_start(store: Store) -> int:
     entry = await store.outbox.head()
     assert entry is not None
     await store.outbox.undeliverable(entry.n, "InternalError")
-    ((number, _, _, _),) = await store.outbox.undelivered()
+    ((number, _, _, _),) = await store.undelivered.all()
     return number
 
 
@@ -227,7 +227,7 @@ async def test_a_start_that_goes_again_takes_its_end_along(store: Store) -> None
     )
     await store.transactions.end(over, ended(1))
     assert await drain(store) == [ended(1)]
-    assert await store.outbox.send_again(number)
+    assert await store.undelivered.send_again(number)
     start, end = await drain(store)
     assert start == started(1)
     assert isinstance(end, TransactionEnded)
@@ -242,14 +242,14 @@ async def test_a_start_that_goes_again_takes_its_undelivered_end_along(store: St
     entry = await store.outbox.head()
     assert entry is not None
     await store.outbox.undeliverable(entry.n, "InternalError")
-    assert await store.outbox.send_again(number)
-    assert await store.outbox.undelivered() == []
+    assert await store.undelivered.send_again(number)
+    assert await store.undelivered.all() == []
     assert await drain(store) == [started(1), ended(1)]
 
 
 async def test_the_start_of_a_running_transaction_goes_again_without_an_end(store: Store) -> None:
     number = await _undelivered_start(store)
-    assert await store.outbox.send_again(number)
+    assert await store.undelivered.send_again(number)
     await store.transactions.end(
         replace(transaction(1), ended_at=AT, stop_reason=StopReason.LOCAL), ended(1)
     )
@@ -271,14 +271,14 @@ async def test_a_transaction_that_ends_while_its_start_is_sent_again(store: Stor
         return future
 
     store.database.write = write  # type: ignore[method-assign]
-    assert await store.outbox.send_again(number)
+    assert await store.undelivered.send_again(number)
     reports = await drain(store)
     assert [type(r) for r in reports] == [TransactionEnded, TransactionStarted, TransactionEnded]
 
 
 async def test_the_same_number_twice_at_once_goes_again_once(store: Store) -> None:
     number = await _undelivered_start(store)
-    both = await asyncio.gather(*(store.outbox.send_again(number) for _ in range(2)))
+    both = await asyncio.gather(*(store.undelivered.send_again(number) for _ in range(2)))
     assert sorted(both) == [False, True]
     assert await drain(store) == [started(1)]
 
@@ -316,7 +316,7 @@ async def test_a_volatile_report_that_is_put_aside_is_not_in_the_queue(tmp_path:
     await moving
     await store.close()
     store = await Store.open(tmp_path)
-    assert [report for _, report, _, _ in await store.outbox.undelivered()] == [values(1)]
+    assert [report for _, report, _, _ in await store.undelivered.all()] == [values(1)]
     assert await drain(store) == [ended(1)]
     await store.close()
 
@@ -338,7 +338,7 @@ async def test_what_could_not_be_deleted_is_deleted_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is full for a moment: no answered report goes out again after a restart."""
-    monkeypatch.setattr("controller.store.outbox._DELETE_RETRY_S", 0.01)
+    monkeypatch.setattr("controller.store.answers._DELETE_RETRY_S", 0.01)
     store = await Store.open(tmp_path)
     await store.outbox.append(started(1))
     await _fill(store, "DELETE ON outbox")
@@ -386,10 +386,10 @@ async def test_a_row_that_cannot_be_read_stops_nothing(tmp_path: Path, first: in
     async with asyncio.timeout(5):
         while store.outbox.waiting:
             await asyncio.sleep(0.005)
-    assert [report for _, report, _, _ in await store.outbox.undelivered()] == [None, None]
-    shown = await store.outbox.undelivered_as_text()
+    assert [report for _, report, _, _ in await store.undelivered.all()] == [None, None]
+    shown = await store.undelivered.as_text()
     assert [row["report"] for row in shown] == ['{"is', {"is": 1}]
-    assert not await store.outbox.send_again(1)
+    assert not await store.undelivered.send_again(1)
     await store.close()
     store = await Store.open(tmp_path)
     assert await store.outbox.head() is None
@@ -443,6 +443,17 @@ async def test_what_is_answered_while_its_write_fails_is_counted_down_once(store
         await appending
     await store.database.probe()
     assert store.outbox.waiting == 0
+
+
+async def test_the_backends_id_is_known_before_it_can_be_stored(store: Store) -> None:
+    """A full disk: what follows the start names its transaction all the same."""
+    await store.transactions.begin(transaction(1), started(1))
+    entry = await store.outbox.head()
+    assert entry is not None
+    await _fill(store, "DELETE ON outbox")
+    await store.outbox.delivered(entry.n, 5)
+    assert await store.outbox.backend_transaction_id("tx-1") == 5
+    await store.database.write(lambda c: c.execute("DROP TRIGGER full"))
 
 
 async def test_numbers_that_are_missing_are_not_counted(tmp_path: Path) -> None:
