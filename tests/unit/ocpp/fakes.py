@@ -266,6 +266,16 @@ class Rig:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    async def answered(self) -> None:
+        """Until every call of ours has its answer."""
+        async with asyncio.timeout(5.0):
+            while True:
+                frames = self.adapter.frames()
+                calls = {f[1] for way, f in frames if way == "out" and f[0] == 2}
+                if calls <= {f[1] for way, f in frames if way == "in" and f[0] != 2}:
+                    return
+                await asyncio.sleep(0.001)
+
     def show(self, phase: SessionPhase, evse: int = 1, **more: Any) -> None:
         """The station shows a new view."""
         self.station.views[evse] = view(evse, phase, **more)

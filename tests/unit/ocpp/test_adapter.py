@@ -59,7 +59,7 @@ async def ready(csms: Csms, rig: Rig) -> None:
     connectors = len(rig.station.views) + 1
     await csms.until(lambda: len(csms.calls("StatusNotification")) >= connectors)
     await csms.until(lambda: ("registered", True) in rig.station.asked)
-    await asyncio.sleep(0.05)  # until the last answer has arrived
+    await rig.answered()
 
 
 # --- registration -----------------------------------------------------------------------------------
@@ -131,16 +131,17 @@ async def test_a_disk_that_is_full_while_registering_is_tried_again(csms: Csms) 
 async def test_an_answer_that_comes_after_its_connection_is_gone_is_dropped(csms: Csms) -> None:
     async with Rig(csms.url) as rig:
         await ready(csms, rig)
-        gate = asyncio.Event()
+        begun, gate = asyncio.Event(), asyncio.Event()
         usual = rig.station.clear_cache
 
         async def slow():  # type: ignore[no-untyped-def]
+            begun.set()
             await gate.wait()
             return await usual()
 
         rig.station.clear_cache = slow  # type: ignore[method-assign]
         asked = asyncio.create_task(csms.call("ClearCache", {}, timeout_s=0.5))
-        await asyncio.sleep(0.05)
+        await begun.wait()
         csms.drop()
         await csms.until(lambda: len(csms.handshakes) == 2 and csms.connected)
         gate.set()
@@ -203,7 +204,7 @@ async def test_r16_boot_4_rejected_is_silent(csms: Csms) -> None:
     csms.interval_s = 1
     async with Rig(csms.url) as rig:
         await csms.wait_for("BootNotification")
-        await asyncio.sleep(0.05)
+        await rig.answered()
         with pytest.raises(TimeoutError):
             await csms.call("GetConfiguration", {}, timeout_s=0.2)
         await csms.send_raw('[2,"1","GetConfiguration"]')
@@ -405,7 +406,7 @@ async def test_r16_st_4_after_an_absence_only_the_present_status_if_it_changed(c
         await rig.adapter.connect()
         await csms.until(lambda: csms.connected)
         await csms.until(lambda: statuses(csms)[-1] == "Finishing")
-        await asyncio.sleep(0.1)
+        await rig.answered()
         assert statuses(csms, 1) == ["Available", "Finishing"]
         assert statuses(csms, 2) == ["Available"]
         assert statuses(csms, 0) == ["Available"]

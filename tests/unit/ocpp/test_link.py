@@ -66,6 +66,12 @@ class Peer:
                 self.changed.clear()
                 await self.changed.wait()
 
+    async def until_why(self, why: str) -> None:
+        """The link says so."""
+        async with asyncio.timeout(5):
+            while self.link.why != why:
+                await asyncio.sleep(0.001)
+
     async def stop(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
@@ -127,8 +133,7 @@ async def test_a_backend_that_comes_later_is_found_and_the_loss_is_logged_once(
     caplog.set_level(logging.INFO, "controller.ocpp.link")
     await csms.stop()
     peer = Peer(csms.url)
-    await asyncio.sleep(0.3)
-    assert peer.link.why == "nothing listens at the backend's address"
+    await peer.until_why("nothing listens at the backend's address")
     await csms.start()
     await peer.until(ups=1)
     assert "backend back after" not in caplog.text
@@ -237,7 +242,7 @@ async def test_connect_ends_the_back_off(csms: Csms) -> None:
     await csms.stop()
     peer = Peer(csms.url)
     peer.link._back_off.wait_minimum_s = 60.0
-    await asyncio.sleep(0.1)
+    await peer.until_why("nothing listens at the backend's address")
     await csms.start()
     await peer.link.connect()
     await peer.until(ups=1)
@@ -265,6 +270,5 @@ async def test_rpc_13_bad_utf_8_does_not_end_the_connection(csms: Csms) -> None:
 
 async def test_a_wrong_url_is_explained() -> None:
     peer = Peer("http://127.0.0.1:1/x")
-    await asyncio.sleep(0.1)
-    assert peer.link.why == "the backend's URL is not valid"
+    await peer.until_why("the backend's URL is not valid")
     await peer.stop()
