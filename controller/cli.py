@@ -96,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     clear.add_argument("--evse", type=int, default=0, help="default: all EVSEs")
 
+    _add_card(add("card", "the cards of the local list: add, remove or list", lambda _: 2))
+
     which = _config(add("choose", "say for which EVSE the card at the reader is", _choose))
     which.add_argument("evse", metavar="N", type=int, help="number of the EVSE")
 
@@ -111,6 +113,16 @@ def _parser() -> argparse.ArgumentParser:
         later = add(name, f"{text} (not built yet)", _not_built_yet)
         later.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     return parser
+
+
+def _add_card(card: argparse.ArgumentParser) -> None:
+    verbs = card.add_subparsers(metavar="VERB", required=True)
+    for verb, text in (("add", "put a card on it"), ("remove", "take a card off it")):
+        one = verbs.add_parser(verb, help=text)
+        one.add_argument("uid", metavar="UID", help="as the reader tells it, e.g. 04A2B3C4")
+        _json(_config(one)).set_defaults(command=_card, verb=verb)
+    every = _json(_config(verbs.add_parser("list", help="print all cards on it")))
+    every.set_defaults(command=_card, verb="list")
 
 
 def _config(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -176,6 +188,15 @@ def _clear_fault(options: argparse.Namespace) -> int:
     from controller.cli_status import clear
 
     return clear(options.config, options.fault, options.evse)
+
+
+def _card(options: argparse.Namespace) -> int:
+    from controller import cli_card
+
+    if options.verb == "list":
+        return cli_card.show(options.config, as_json=options.json)
+    wanted = {options.verb: options.uid}
+    return cli_card.change(options.config, **wanted, as_json=options.json)
 
 
 def _choose(options: argparse.Namespace) -> int:

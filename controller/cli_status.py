@@ -28,7 +28,7 @@ ANSWER_S = 3.0
 
 def show(config: str, *, as_json: bool) -> int:
     """What guard and station say now. 0 = both run and no fault, 1 otherwise, 2 = no such station."""
-    runtime = _runtime_dir(config)
+    runtime = runtime_dir(config)
     if runtime is None:
         return 2
     snapshot = _snapshot(runtime)
@@ -47,11 +47,15 @@ def show(config: str, *, as_json: bool) -> int:
 
 def clear(config: str, fault: str, evse: int) -> int:
     """Clear `fault` ("all" = every one) at `evse` (0 = everywhere); 1 when something stays."""
-    runtime = _runtime_dir(config)
+    runtime = runtime_dir(config)
     if runtime is None:
         return 2
     snapshot = _snapshot(runtime)
     if snapshot is None:
+        return 1
+    evses = [row.evse for row in snapshot.evses]
+    if evse and evse not in evses:
+        print(f"there is no EVSE {evse}; there is: {', '.join(map(str, evses))}", file=sys.stderr)
         return 1
     present = [
         (row.evse, view.name)
@@ -84,18 +88,20 @@ def clear(config: str, fault: str, evse: int) -> int:
 
 def choose(config: str, evse: int) -> int:
     """A card is for this EVSE: the one that is asked about, else the next one shown. 1 = it cannot be chosen."""
-    runtime = _runtime_dir(config)
+    runtime = runtime_dir(config)
     if runtime is None:
         return 2
-    answer = _ask_station(runtime, {"do": "choose", "evse": evse})
+    answer = ask_station(runtime, {"do": "choose", "evse": evse})
     problem = "the station does not answer" if answer is None else answer.get("error")
     if problem:
         print(problem, file=sys.stderr)
         return 1
+    print(answer.get("says", "") if answer else "")
     return 0
 
 
-def _runtime_dir(config: str) -> Path | None:
+def runtime_dir(config: str) -> Path | None:
+    """Where the sockets of this station are; None = no such file, said on stderr."""
     source = read_source(config)
     compiled = read_compiled(source.compiled) if source.table is not None else None
     if compiled is None and source.error:
@@ -163,10 +169,10 @@ def _messages(sock: socket.socket) -> Iterator[Message]:
 
 def _station_status(runtime: Path) -> dict[str, Any] | None:
     """Its snapshot; None = the station does not answer."""
-    return _ask_station(runtime, {"do": "status"})
+    return ask_station(runtime, {"do": "status"})
 
 
-def _ask_station(runtime: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+def ask_station(runtime: Path, request: dict[str, Any]) -> dict[str, Any] | None:
     """One request to `station/control_socket.py`; None = the station does not answer."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:

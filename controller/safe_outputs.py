@@ -6,6 +6,7 @@ are GPIO lines and PWM channels are driven by system calls, other boards through
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from controller.compiled import Source, beside, read_compiled
+from controller.compiled import UNIT_RUNTIME_DIR, Source, beside, read_compiled
 from hal import bare
 
 BENCH_TIMEOUT_S = 0.25
@@ -75,7 +76,23 @@ def main(source: Source) -> int:
         print(result, file=sys.stderr if result.problem else sys.stdout)
     if not results:
         print(f"{source.path}: {source.error or 'no [[evse]] with outputs'}", file=sys.stderr)
+    if results and _guard_runs(Path(installation["runtime_dir"])):
+        print(
+            "warning: the station is running: its guard may raise faults, because it did not do this",
+            file=sys.stderr,
+        )
     return 0 if results and not any(result.problem for result in results) else 1
+
+
+def _guard_runs(runtime_dir: Path) -> bool:
+    """Somebody answers at the socket of the guard, of `run` or of the services of systemd."""
+    for place in (runtime_dir, UNIT_RUNTIME_DIR):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(BENCH_TIMEOUT_S)
+            with contextlib.suppress(OSError):
+                if probe.connect_ex(str(place / "guard.sock")) == 0:
+                    return True
+    return False
 
 
 def _one(evse: int, part: str, table: Mapping[str, Any], world: _World) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ COMMANDS = [
     "status",
     "choose",
     "clear-fault",
+    "card",
     "report",
     "bench",
     "safe-outputs",
@@ -84,10 +86,10 @@ def test_status_finds_the_services_of_systemd(
     monkeypatch.setattr(cli_status, "UNIT_RUNTIME_DIR", place)
     config = tmp_path / "c.toml"
     config.write_text(f'[station]\nstate_dir = "{tmp_path}/state"\n')
-    own = cli_status._runtime_dir(str(config))
+    own = cli_status.runtime_dir(str(config))
     assert own is not None and str(own).startswith("/tmp/chargepost-")
     (place / "guard.sock").touch()
-    assert cli_status._runtime_dir(str(config)) == place
+    assert cli_status.runtime_dir(str(config)) == place
 
 
 def test_the_end_of_run_removes_its_own_directory_only(
@@ -157,6 +159,20 @@ def test_safe_outputs_without_a_running_world(
     monkeypatch.setenv("CHARGEPOST_RUNTIME_DIR", str(tmp_path))
     assert cli.main(["safe-outputs", "--config", str(GOOD)]) == 0
     assert "evse 1 contactor: no virtual hardware is running" in capsys.readouterr().out
+
+
+def test_safe_outputs_beside_a_running_guard_warns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARGEPOST_RUNTIME_DIR", str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as guard:
+        guard.bind(str(tmp_path / "guard.sock"))
+        guard.listen()
+        assert cli.main(["safe-outputs", "--config", str(GOOD)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: the station is running: its guard may raise faults")
+    assert cli.main(["safe-outputs", "--config", str(GOOD)]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_safe_outputs_on_a_computer_without_gpio_says_not_safe(
