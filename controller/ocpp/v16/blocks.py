@@ -59,3 +59,13 @@ class Block:
 
 BlockMaker = Callable[[Sender, Settings], Block]
 """Made once the adapter exists; what else a block needs it got from `compose.py`."""
+
+
+def status_answer(status: str, then: Callable[[], None] | None = None) -> Answer:
+    """An answer that is a status and nothing else; `then` runs after it was sent."""
+    return Answer(payload={"status": str(status)}, then=then)
+
+
+def whole(value: object) -> int | None:
+    """An optional whole number of a checked request: some backends write 3.0."""
+    return int(value) if isinstance(value, (int, float)) else None

@@ -10,7 +10,7 @@ from controller.core.certificates import CertificateHash, CertificateUse, HashAl
 from controller.core.settings import Settings
 from controller.errors import BackendUnavailable
 from controller.ocpp.calls import Answer
-from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender
+from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender, status_answer
 from controller.ports_security import Certificates, Security
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class _CertificateBlock:
 
     async def _install(self, request: Payload) -> Answer:
         use = USES[request["certificateType"]]
-        return _status((await self._service.install(use, request["certificate"])).value)
+        return status_answer(await self._service.install(use, request["certificate"]))
 
     async def _delete(self, request: Payload) -> Answer:
         data = request["certificateHashData"]
@@ -69,12 +69,12 @@ class _CertificateBlock:
             issuer_key_hash=data["issuerKeyHash"],
             serial_number=data["serialNumber"],
         )
-        return _status((await self._service.delete(name)).value)
+        return status_answer(await self._service.delete(name))
 
     async def _installed(self, request: Payload) -> Answer:
         found = await self._service.installed([USES[request["certificateType"]]])
         if not found:
-            return _status("NotFound")
+            return status_answer("NotFound")
         hashes = [
             {
                 "hashAlgorithm": one.hash.algorithm.value,
@@ -89,15 +89,15 @@ class _CertificateBlock:
     async def _certificate_signed(self, request: Payload) -> Answer:
         accepted = await self._service.accept_signed(request["certificateChain"])
         if not accepted:
-            return _status("Rejected")
+            return status_answer("Rejected")
         self._came.set()
-        return Answer(payload={"status": "Accepted"}, then=self._switch)
+        return status_answer("Accepted", then=self._switch)
 
     def _trigger(self, _connector: int | None) -> Answer:
         if not self._settings.text("CpoName").strip():
             log.warning("no certificate can be asked for: CpoName is not set")
-            return _status("Rejected")
-        return Answer(payload={"status": "Accepted"}, then=lambda: self._sender.spawn(self._ask()))
+            return status_answer("Rejected")
+        return status_answer("Accepted", then=lambda: self._sender.spawn(self._ask()))
 
     # --- asking for a certificate -----------------------------------------------------------------
 
@@ -166,7 +166,3 @@ class _CertificateBlock:
             except Exception:  # a file that cannot be read now must not end the watch for good
                 log.exception("whether the station's certificate ends soon could not be found out")
             await asyncio.sleep(self._security.expiry_check_interval_s)
-
-
-def _status(status: str) -> Answer:
-    return Answer(payload={"status": status})

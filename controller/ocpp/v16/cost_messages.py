@@ -14,7 +14,7 @@ from controller.core import pricing_json
 from controller.core.model import IdToken, RequestStatus
 from controller.core.settings import Settings
 from controller.ocpp.calls import Answer
-from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Reply, Sender
+from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Reply, Sender, status_answer
 from controller.ocpp.v16.translate import COST_VENDOR, ID_TAG_LENGTH
 from controller.ocpp.wire_time import parse_time
 from controller.ports import OutboxStore
@@ -50,7 +50,7 @@ class CostMessages:
         """Accepted, Rejected, or UnknownMessageId."""
         message = self._messages.get(request.get("messageId", ""))
         if message is None:
-            return Answer(payload={"status": "UnknownMessageId"})
+            return status_answer("UnknownMessageId")
         return self._answer(message, request)
 
     async def _answer(
@@ -62,7 +62,7 @@ class CostMessages:
             status = await message(pricing_json.object_in(request.get("data")))
         except ValueError as error:
             return Answer(payload={"status": "Rejected", "data": str(error)})
-        return Answer(payload={"status": status.value})
+        return status_answer(status)
 
     async def _user_price(self, body: pricing_json.Json) -> RequestStatus:
         token = body.get("idToken")

@@ -14,7 +14,7 @@ from controller.core.settings import Settings
 from controller.errors import BackendUnavailable
 from controller.ocpp.calls import Answer, LinkLost
 from controller.ocpp.rpc import ErrorName
-from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender
+from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender, status_answer, whole
 from controller.ocpp.wire_time import parse_time
 from controller.ports_maintenance import FirmwareUpdates, Maintenance
 
@@ -82,8 +82,8 @@ class _Updates:
             FirmwareRequest(
                 location=request["location"],
                 retrieve_at=retrieve_at,
-                retries=_whole(request.get("retries")),
-                retry_interval_s=_whole(request.get("retryInterval")),
+                retries=whole(request.get("retries")),
+                retry_interval_s=whole(request.get("retryInterval")),
             )
         )
         return Answer(payload={}, then=self._service.start)
@@ -103,8 +103,8 @@ class _Updates:
                 location=wanted["location"],
                 retrieve_at=retrieve_at,
                 install_at=install_at,
-                retries=_whole(request.get("retries")),
-                retry_interval_s=_whole(request.get("retryInterval")),
+                retries=whole(request.get("retries")),
+                retry_interval_s=whole(request.get("retryInterval")),
                 request_id=request["requestId"],
                 signed=True,
                 certificate=wanted["signingCertificate"],
@@ -137,7 +137,7 @@ class _Updates:
         def then() -> None:
             self._sender.spawn(self._sender.call(action, payload))
 
-        return Answer(payload={"status": "Accepted"}, then=then)
+        return status_answer("Accepted", then=then)
 
     # --- notifications ----------------------------------------------------------------------------
 
@@ -176,10 +176,6 @@ def _notification(news: FirmwareNews) -> tuple[str, Payload] | None:
     if news.request_id is not None:
         payload["requestId"] = news.request_id
     return "SignedFirmwareStatusNotification", payload
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, (int, float)) else None
 
 
 def _not_a_time(where: str) -> Answer:

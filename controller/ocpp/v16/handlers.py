@@ -16,11 +16,11 @@ from controller.core.model import (
     ResetKind,
     UnlockStatus,
 )
-from controller.core.settings import Access, ChangeResult, Settings
+from controller.core.settings import Access, Settings
 from controller.ocpp.calls import Answer
 from controller.ocpp.rpc import ErrorName, IncomingCall
 from controller.ocpp.v16 import config_keys
-from controller.ocpp.v16.blocks import Block, Payload, Reply
+from controller.ocpp.v16.blocks import Block, Payload, Reply, status_answer
 from controller.ocpp.v16.smart_charging import InvalidProfile, tx_profile
 from controller.ocpp.validation import Problem, ProblemKind, Validators
 from controller.ports import OutboxStore, StationControl, ValueStore
@@ -128,11 +128,11 @@ class Handlers:
     async def _change_availability(self, request: Payload) -> Answer:
         connector, operative = request["connectorId"], request["type"] == "Operative"
         if connector != 0 and connector not in self._control.evses():
-            return _status(AvailabilityStatus.REJECTED)
+            return status_answer(AvailabilityStatus.REJECTED)
         status = await self._control.change_availability(connector or None, operative)
         if connector == 0 and status is not AvailabilityStatus.REJECTED:
             await self._triggers.station_operative(operative)
-        return _status(status)
+        return status_answer(status)
 
     def _change_configuration(self, request: Payload) -> Reply:
         key = request["key"]
@@ -143,18 +143,18 @@ class Handlers:
         return change(request["value"])
 
     async def _change_setting(self, request: Payload) -> Answer:
-        return _status(
+        return status_answer(
             await config_keys.change_configuration(
                 self._settings, self._values, request["key"], request["value"]
             )
         )
 
     async def _clear_cache(self, request: Payload) -> Answer:
-        return _status(await self._control.clear_cache())
+        return status_answer(await self._control.clear_cache())
 
     def _data_transfer(self, request: Payload) -> Reply:
         vendor = self._vendors.get(request["vendorId"])
-        return Answer(payload={"status": "UnknownVendorId"}) if vendor is None else vendor(request)
+        return status_answer("UnknownVendorId") if vendor is None else vendor(request)
 
     def _get_configuration(self, request: Payload) -> Answer:
         keys = request.get("key") or []
@@ -166,19 +166,21 @@ class Handlers:
     async def _remote_start(self, request: Payload) -> Answer:
         connector, body = request.get("connectorId"), request.get("chargingProfile")
         if not self._triggers.accepted or connector not in (None, *self._control.evses()):
-            return _status(RequestStatus.REJECTED)
+            return status_answer(RequestStatus.REJECTED)
         try:
             profile = None if body is None else tx_profile(body)
         except InvalidProfile:
-            return _status(RequestStatus.REJECTED)
+            return status_answer(RequestStatus.REJECTED)
         token = IdToken(request["idTag"])
-        return _status(await self._control.remote_start(token, connector, charging_profile=profile))
+        return status_answer(
+            await self._control.remote_start(token, connector, charging_profile=profile)
+        )
 
     async def _remote_stop(self, request: Payload) -> Answer:
         ours = await self._running(request["transactionId"])
         if not self._triggers.accepted or ours is None:
-            return _status(RequestStatus.REJECTED)
-        return _status(await self._control.remote_stop(ours))
+            return status_answer(RequestStatus.REJECTED)
+        return status_answer(await self._control.remote_stop(ours))
 
     async def _running(self, backend_id: int) -> str | None:
         """Our id of the running transaction that the backend calls so; 0 is a real id (R16-TX-10)."""
@@ -189,7 +191,7 @@ class Handlers:
         return None
 
     async def _reset(self, request: Payload) -> Answer:
-        return _status(await self._control.reset(ResetKind(request["type"])))
+        return status_answer(await self._control.reset(ResetKind(request["type"])))
 
     def _trigger_message(self, request: Payload) -> Answer:
         return self._trigger(request, self._block_triggers)
@@ -204,26 +206,26 @@ class Handlers:
         lowest = 0 if message == "StatusNotification" else 1
         asked = connector if message in ("StatusNotification", "MeterValues") else None
         if asked is not None and not (asked >= lowest and asked in (0, *self._control.evses())):
-            return _status(RequestStatus.REJECTED)
+            return status_answer(RequestStatus.REJECTED)
         triggers = self._triggers
         if message == "BootNotification":
             if triggers.accepted:
-                return _status(RequestStatus.REJECTED)
-            return _status(RequestStatus.ACCEPTED, then=triggers.boot_now)
+                return status_answer(RequestStatus.REJECTED)
+            return status_answer(RequestStatus.ACCEPTED, then=triggers.boot_now)
         if message == "Heartbeat":
-            return _status(RequestStatus.ACCEPTED, then=triggers.heartbeat_now)
+            return status_answer(RequestStatus.ACCEPTED, then=triggers.heartbeat_now)
         if message == "StatusNotification":
-            return _status(RequestStatus.ACCEPTED, then=lambda: triggers.status_now(asked))
+            return status_answer(RequestStatus.ACCEPTED, then=lambda: triggers.status_now(asked))
         if message == "MeterValues":
             if not self._has_values(asked):
-                return _status(RequestStatus.REJECTED)
-            return _status(
+                return status_answer(RequestStatus.REJECTED)
+            return status_answer(
                 RequestStatus.ACCEPTED, then=lambda: _drop(triggers.meter_values_now(asked))
             )
         triggered = more.get(message)
         if triggered is not None:
             return triggered(connector)
-        return Answer(payload={"status": "NotImplemented"})
+        return status_answer("NotImplemented")
 
     def _has_values(self, connector: int | None) -> bool:
         measurands = self._settings.text("MeterValuesSampledData")
@@ -233,20 +235,13 @@ class Handlers:
     async def _unlock_connector(self, request: Payload) -> Answer:
         connector = request["connectorId"]
         if connector not in self._control.evses():
-            return _status(UnlockStatus.NOT_SUPPORTED)
-        return _status(await self._control.unlock(connector))
+            return status_answer(UnlockStatus.NOT_SUPPORTED)
+        return status_answer(await self._control.unlock(connector))
 
 
 def _refusal(problem: Problem) -> Answer:
     where = f"{problem.where}: " if problem.where else ""
     return Answer(error=ERRORS_16[problem.kind], description=where + problem.text)
-
-
-def _status(
-    status: RequestStatus | AvailabilityStatus | UnlockStatus | ChangeResult,
-    then: Callable[[], None] | None = None,
-) -> Answer:
-    return Answer(payload={"status": status.value}, then=then)
 
 
 def _drop(_: object) -> None:

@@ -9,7 +9,7 @@ from controller.core.local_list import ListEntry, ListUpdate
 from controller.core.model import IdToken
 from controller.core.settings import Settings
 from controller.ocpp.calls import Answer
-from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender
+from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender, status_answer
 from controller.ocpp.v16.translate import id_token_info
 from controller.ports_lists import LocalListService
 
@@ -35,16 +35,16 @@ def local_list(service: LocalListService) -> BlockMaker:
 
         async def send(request: Payload) -> Answer:
             if not service.enabled:
-                return _status("NotSupported")
+                return status_answer("NotSupported")
             listed = request.get("localAuthorizationList") or []
             if len(listed) > settings.integer("SendLocalListMaxLength"):
-                return _status("Failed")
+                return status_answer("Failed")
             update = ListUpdate(
                 version=request["listVersion"],
                 full=request["updateType"] == "Full",
                 entries=await _entries(listed),
             )
-            return _status((await service.update(update)).value)
+            return status_answer(await service.update(update))
 
         service.on_conflict(conflict_changed)
         return Block(actions={"GetLocalListVersion": version, "SendLocalList": send})
@@ -67,7 +67,3 @@ async def _entries(listed: list[dict[str, Any]]) -> list[ListEntry]:
         if n % CHUNK == 0:
             await asyncio.sleep(0)
     return found
-
-
-def _status(status: str) -> Answer:
-    return Answer(payload={"status": status})

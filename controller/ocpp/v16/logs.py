@@ -10,7 +10,7 @@ from controller.core.settings import Settings
 from controller.errors import BackendUnavailable
 from controller.ocpp.calls import Answer, LinkLost
 from controller.ocpp.rpc import ErrorName
-from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender
+from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender, status_answer, whole
 from controller.ocpp.wire_time import parse_time
 from controller.ports_maintenance import LogUploads, Maintenance
 
@@ -55,8 +55,8 @@ class _Uploads:
                 location=request["location"],
                 oldest=parse_time(request.get("startTime")),
                 latest=parse_time(request.get("stopTime")),
-                retries=_whole(request.get("retries")),
-                retry_interval_s=_whole(request.get("retryInterval")),
+                retries=whole(request.get("retries")),
+                retry_interval_s=whole(request.get("retryInterval")),
             ),
             self._tell_diagnostics,
         )
@@ -76,8 +76,8 @@ class _Uploads:
                 request_id=request["requestId"],
                 oldest=parse_time(what.get("oldestTimestamp")),
                 latest=parse_time(what.get("latestTimestamp")),
-                retries=_whole(request.get("retries")),
-                retry_interval_s=_whole(request.get("retryInterval")),
+                retries=whole(request.get("retries")),
+                retry_interval_s=whole(request.get("retryInterval")),
             ),
             self._tell_log,
         )
@@ -154,10 +154,6 @@ def _not_times(window: Payload, *names: str) -> Answer | None:
     return None
 
 
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, (int, float)) else None
-
-
 def _accepted(then: object) -> Answer:
     assert callable(then)
-    return Answer(payload={"status": "Accepted"}, then=then)
+    return status_answer("Accepted", then=then)

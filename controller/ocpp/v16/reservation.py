@@ -7,7 +7,7 @@ from controller.core.reservation import Reservation
 from controller.core.settings import Settings
 from controller.ocpp.calls import Answer
 from controller.ocpp.rpc import ErrorName
-from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender
+from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender, status_answer
 from controller.ocpp.wire_time import parse_time
 from controller.ports_lists import ReservationService
 
@@ -27,16 +27,12 @@ def reservation(service: ReservationService) -> BlockMaker:
             group=IdToken(group) if group else None,
             expires_at=expires_at,
         )
-        return _status((await service.reserve(wanted)).value)
+        return status_answer(await service.reserve(wanted))
 
     async def cancel(request: Payload) -> Answer:
-        return _status((await service.cancel(request["reservationId"])).value)
+        return status_answer(await service.cancel(request["reservationId"]))
 
     def make(sender: Sender, settings: Settings) -> Block:
         return Block(actions={"ReserveNow": reserve_now, "CancelReservation": cancel})
 
     return make
-
-
-def _status(status: str) -> Answer:
-    return Answer(payload={"status": status})

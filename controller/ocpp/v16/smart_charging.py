@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from controller.core.charging_profile import (
     ChargingProfile,
@@ -20,7 +19,7 @@ from controller.core.composite import CompositeSchedule
 from controller.core.settings import Settings
 from controller.ocpp.calls import Answer
 from controller.ocpp.rpc import ErrorName
-from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender
+from controller.ocpp.v16.blocks import Block, BlockMaker, Payload, Sender, status_answer, whole
 from controller.ocpp.wire_time import format_time, parse_time
 from controller.ports import OutboxStore
 from controller.ports_charging import ChargingProfiles
@@ -65,14 +64,14 @@ class _Requests:
         except InvalidProfile as error:
             return Answer(error=ErrorName.PROPERTY, description=str(error))
         if "transactionId" in body and profile.purpose is not Purpose.TX:
-            return Answer(payload={"status": "Rejected"})
+            return status_answer("Rejected")
         if "transactionId" in body:
             ours = await self._running(connector, body["transactionId"])
             if ours is None:
-                return Answer(payload={"status": "Rejected"})
+                return status_answer("Rejected")
             profile = replace(profile, transaction_id=ours)  # another one may begin meanwhile
         status = await self._profiles.install(connector, profile)
-        return Answer(payload={"status": status.value})
+        return status_answer(status)
 
     async def clear(self, request: Payload) -> Answer:
         """Unknown = nothing matched."""
@@ -84,7 +83,7 @@ class _Requests:
             stack_level=request.get("stackLevel"),
         )
         cleared = await self._profiles.clear(which)
-        return Answer(payload={"status": "Accepted" if cleared else "Unknown"})
+        return status_answer("Accepted" if cleared else "Unknown")
 
     async def composite(self, request: Payload) -> Answer:
         """From the moment of the request on."""
@@ -95,7 +94,7 @@ class _Requests:
             RateUnit(unit) if unit is not None else None,
         )
         if schedule is None:
-            return Answer(payload={"status": "Rejected"})
+            return status_answer("Rejected")
         return Answer(payload=composite_16(schedule))
 
     async def _running(self, connector: int, backend_id: int) -> str | None:
@@ -125,13 +124,13 @@ def charging_profile(body: Payload) -> ChargingProfile:
         schedule=ChargingSchedule(
             rate_unit=RateUnit(schedule["chargingRateUnit"]),
             start=_time(schedule, "startSchedule"),
-            duration_s=_whole(schedule.get("duration")),
+            duration_s=whole(schedule.get("duration")),
             min_charging_rate=schedule.get("minChargingRate"),
             periods=tuple(
                 SchedulePeriod(
                     start_s=int(period["startPeriod"]),
                     limit=float(period["limit"]),
-                    number_phases=_whole(period.get("numberPhases")),
+                    number_phases=whole(period.get("numberPhases")),
                 )
                 for period in schedule["chargingSchedulePeriod"]
             ),
@@ -179,7 +178,3 @@ def _time(body: Payload, name: str) -> datetime | None:
     if at is None:
         raise InvalidProfile(f"{name} is not a time")
     return at
-
-
-def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)
