@@ -20,9 +20,8 @@ from controller.core.charging_profile import (
     SchedulePeriod,
 )
 from controller.core.charging_profile_book import InstalledProfile, ProfileBook
+from controller.core.duty import MIN_AMPS, floor_tenths
 
-LEAST_AMPS = 6.0
-"""A pilot cannot say less (IEC 61851-1 Table A.8), so less is a pause."""
 ASSUMED_PHASES = 3
 """numberPhases of a period that does not tell (1.6 §7.12)."""
 LAST_S = 253_000_000_000
@@ -42,7 +41,7 @@ class ProfileLimit:
 
     amps: float | None = None
     phases: int | None = None
-    least_amps: float = LEAST_AMPS
+    least_amps: float = MIN_AMPS
     until: datetime | None = None
     profile_id: int | None = None
     purpose: Purpose | None = None
@@ -76,7 +75,7 @@ class SiteSupply:
     evses: Mapping[int, EvseSupply]
     voltage_v: float = 230.0
     max_amps: float | None = None
-    least_amps: float = LEAST_AMPS
+    least_amps: float = MIN_AMPS
 
     @property
     def phases(self) -> int:
@@ -92,7 +91,7 @@ class _Bound:
     rate: float
     unit: RateUnit
     phases: int
-    least_amps: float = LEAST_AMPS
+    least_amps: float = MIN_AMPS
     source: InstalledProfile | None = None
     told_phases: int | None = None
 
@@ -126,18 +125,13 @@ def _as_limit(found: _Found) -> ProfileLimit:
     if bound is None or bound.source is None:
         return ProfileLimit(until=ends)
     return ProfileLimit(
-        amps=tenths(bound.amps),
+        amps=floor_tenths(bound.amps),
         phases=bound.told_phases,
         least_amps=bound.least_amps,
         until=ends,
         profile_id=bound.source.profile.id,
         purpose=bound.source.profile.purpose,
     )
-
-
-def tenths(amps: float) -> float:
-    """Rounded down to 0.1 A: never more than was allowed, and what one decimal can tell."""
-    return floor(amps * 10 + 1e-6) / 10
 
 
 def posix(at: datetime) -> int:
@@ -209,7 +203,7 @@ def _bound(
         rate=period.limit,
         unit=schedule.rate_unit,
         phases=counted,
-        least_amps=max(LEAST_AMPS, least),
+        least_amps=max(MIN_AMPS, least),
         source=installed,
         told_phases=period.number_phases,
     )
@@ -338,7 +332,7 @@ class CompositeWalk:
         total = (amps, (round(rate, 1), phases))
         if site.max_amps is not None and site.max_amps < amps:
             total = self._least([self._amps(site.max_amps, site.phases)], site.phases)
-        if station is not None and tenths(station.amps) <= total[0]:
+        if station is not None and floor_tenths(station.amps) <= total[0]:
             total = self._least([station], site.phases)
         return total[1], until
 
@@ -346,12 +340,12 @@ class CompositeWalk:
         """The lowest bound as (amps, (rate in the wanted unit, phases)); below the least rate nothing."""
         known = [bound for bound in bounds if bound is not None]
         lowest = min(known, key=lambda bound: bound.amps)
-        amps = tenths(lowest.amps)
+        amps = floor_tenths(lowest.amps)
         if amps < max(bound.least_amps for bound in known):
             return 0.0, (0.0, lowest.phases)
         if self.rate_unit is RateUnit.AMPS:
             return amps, (amps, min(lowest.phases, phases))
-        return amps, (tenths(lowest.watts(self.site.voltage_v)), lowest.phases)
+        return amps, (floor_tenths(lowest.watts(self.site.voltage_v)), lowest.phases)
 
     def _hardware(self, supply: EvseSupply) -> _Bound:
         most = self.site.max_amps

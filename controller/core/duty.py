@@ -5,7 +5,7 @@ Rounding is always down: a vehicle never reads more than it was offered.
 
 from __future__ import annotations
 
-from math import floor
+from math import floor, inf
 
 PERIOD_NS = 1_000_000
 STATIC_HIGH = 1.0
@@ -13,10 +13,16 @@ STATIC_HIGH = 1.0
 STATIC_LOW = 0.0
 """State F."""
 MIN_AMPS = 6.0
+"""A pilot cannot say less, so less is a pause."""
 MAX_AMPS = 80.0
 _GAP_LOW_AMPS = 51.0
 _GAP_HIGH_AMPS = 52.5
 _FLOAT_RESIDUE_AMPS = 1e-6
+
+
+def floor_tenths(value: float) -> float:
+    """Down to 0.1: never more than was allowed, and what one decimal can tell; residues of divisions do not count."""
+    return value if value == inf else floor(value * 10 + _FLOAT_RESIDUE_AMPS) / 10
 
 
 def high_ns(amps: float) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.core.sharing_values import RESIDUE_AMPS, Phases, floor_tenths
+from controller.core.duty import floor_tenths
+from controller.core.sharing_values import RESIDUE_AMPS, Phases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from controller.core.duty import MIN_AMPS
+from controller.core.duty import MIN_AMPS, floor_tenths
 from controller.core.fair_shares import Wish, fair_shares
 from controller.core.sharing_values import (
     NO_LIMIT,
@@ -20,7 +20,6 @@ from controller.core.sharing_values import (
     Measured,
     Phases,
     Seen,
-    floor_tenths,
 )
 from controller.core.turns import TURN_S, Turns
 

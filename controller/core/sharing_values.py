@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import floor
+
+from controller.core.duty import floor_tenths
 
 UNLIMITED = float("inf")
 RESIDUE_AMPS = 1e-6
@@ -81,11 +82,6 @@ class Grant:
 
     amps: float = 0.0
     by: LimitedBy = LimitedBy.EVSE
-
-
-def floor_tenths(amps: float) -> float:
-    """Down to tenths; residues of divisions do not count."""
-    return amps if amps == UNLIMITED else floor(amps * 10 + RESIDUE_AMPS) / 10
 
 
 def lines_of(phases: int, rotation: str) -> tuple[int, ...]:
