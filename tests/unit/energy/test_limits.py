@@ -219,6 +219,30 @@ def test_three_phases_need_room_on_each(tmp_path: Path) -> None:
     assert bench.amps() == [16.0, 16.0]
 
 
+def test_the_phase_that_draws_most_is_what_a_vehicle_draws(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, phases=(3, 3), rotation="1.RST,2.RST")
+    bench.start(1, 2)
+    for _ in range(30):
+        bench.clock.now_ns += 1_000_000_000
+        bench.follow()
+        bench.readings[1] = replace(bench.readings[1], amps=(6.0, 20.0, None))
+        bench.limits.look()
+    assert bench.amps() == [16.0, 12.0], "it ignores the pilot"
+
+
+@pytest.mark.parametrize(("commanded", "second_amps"), [(True, 0.0), (False, 16.0)])
+def test_a_contactor_that_is_about_to_close_is_as_good_as_closed(
+    tmp_path: Path, commanded: bool, second_amps: float
+) -> None:
+    bench = Bench(tmp_path)
+    bench.start(1, 2)
+    bench.guard.change(1, contactor_closed=False, contactor_commanded=commanded)
+    bench.readings[1] = reading(bench.clock, 32.0)
+    bench.clock.now_ns += 1_000_000_000
+    bench.limits.look()
+    assert bench.amps() == [16.0, second_amps]
+
+
 def test_no_site_limit(tmp_path: Path) -> None:
     bench = Bench(tmp_path, site=None)
     bench.start(1, 2)

@@ -445,34 +445,3 @@ async def test_keys_are_encrypted_with_the_configured_password(tmp_path: Path) -
     material = rig.service.material(with_certificate=True)
     assert material is not None
     assert material.key_password == "geheim"
-
-
-# --- time ---------------------------------------------------------------------------------------
-
-
-def test_rpc_15_a_clock_before_the_release_is_not_believed(tmp_path: Path) -> None:
-    past = datetime(2000, 1, 1, tzinfo=UTC)
-    floor = TimeFloor(tmp_path, lambda: past, lambda: past)
-    assert floor.now() > past
-    assert floor.doubt() == floor.now()
-    now = datetime.now(UTC)
-    assert TimeFloor(tmp_path, lambda: now, lambda: now).doubt() is None
-    corrected = TimeFloor(tmp_path, lambda: now, lambda: past)
-    assert corrected.doubt() == now
-
-
-def test_rpc_15_the_last_known_time_survives(tmp_path: Path) -> None:
-    late = datetime.now(UTC) + timedelta(days=500)
-    floor = TimeFloor(tmp_path, lambda: late, lambda: late)
-    floor.confirmed()
-    past = datetime(2026, 11, 22, tzinfo=UTC)
-    again = TimeFloor(tmp_path, lambda: past, lambda: past)
-    assert again.now() == late
-    assert again.doubt() == late
-
-
-def test_rpc_15_what_a_doubtful_clock_shows_is_not_kept(tmp_path: Path) -> None:
-    late = datetime.now(UTC) + timedelta(days=500)
-    past = datetime(2000, 1, 1, tzinfo=UTC)
-    TimeFloor(tmp_path, lambda: late, lambda: past).confirmed()
-    assert list(tmp_path.iterdir()) == []
