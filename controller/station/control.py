@@ -289,7 +289,7 @@ class Control:
             await self._station.clock.sleep(0.1)
 
     async def _unlocked(self, actor: EvseActor) -> bool:
-        while actor.lock_state != LockState.UNLOCKED.value:
+        while actor.bolt.state != LockState.UNLOCKED.value:
             await self._station.clock.sleep(0.1)
         return True
 

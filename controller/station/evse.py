@@ -7,7 +7,6 @@ import logging
 import uuid
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime
 
 from controller.clock import Clock
 from controller.core import facts
@@ -28,41 +27,32 @@ from controller.core.commands import (
     Withdraw,
 )
 from controller.core.evse_view import ChargingStateFilter, ViewInputs, blocked_by, build_view
-from controller.core.faults import Clearing, kind_of
 from controller.core.guard_messages import EvseSnapshot
 from controller.core.hindsight import Hindsight
 from controller.core.installation import EvseInstallation
 from controller.core.life import LifeRhythm
-from controller.core.metering import OverCurrentWatch
 from controller.core.model import (
     EvseView,
     SessionPhase,
     SignedMeterValue,
-    StopReason,
     Transaction,
 )
 from controller.core.session import EvseSession
-from controller.core.session_state import END_READ_WAIT_S, SessionRules
+from controller.core.session_state import SessionRules
 from controller.ports import GuardLink
+from controller.station.bolt import Bolt
 from controller.station.books import Books
-from controller.station.interruptions import Interruptions
-from controller.station.metering import FAST_S, SECOND_NS, SLOW_S, MeterPoller
+from controller.station.meter_watch import MeterWatch
+from controller.station.metering import FAST_S, SLOW_S, MeterPoller
+from controller.station.readings import BEGIN_AGE_S, Readings
 from controller.station.sampling import SampleDue, Sampler
-from controller.station.signed_metering import UNSIGNED, Signer
+from controller.station.signed_metering import Signer
 from controller.station.stores import StationStore
 from controller.station.surroundings import Surroundings
 from controller.station.waiting import Tasks, event_or_time, within
-from hal.types import LockState, MeterReading
+from hal.types import MeterReading
 
 _log = logging.getLogger(__name__)
-
-BEGIN_AGE_S = 1.5
-"""With the contactor open the register stands still, so a poll this young is a fresh one."""
-BEGIN_WAIT_S = 3.0
-"""How long a start waits for a poll before the last known register has to do."""
-LOCK_WAIT_S = 8.0
-"""How long a start waits for the bolt; the guard tries five times within 6 s."""
-STORE_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +78,7 @@ class EvseActor:
         store: StationStore,
         guard: GuardLink,
         poller: MeterPoller | None,
+        signer: Signer | None,
         sampler: Sampler,
         clock: Clock,
         around: Surroundings,
@@ -95,10 +86,12 @@ class EvseActor:
         transaction: Transaction | None,
         last_known_wh: float | None,
     ) -> None:
+        """`poller` None = there is no meter, `signer` None = it does not sign."""
         self.installation = evse
         self.id = evse.id
         self.session = EvseSession(evse.id, rules, lambda: str(uuid.uuid4()), transaction)
         self.poller = poller
+        self.signer = signer
         self._in_service = True
         self._held = ""
         self.joined = False
@@ -106,9 +99,6 @@ class EvseActor:
         self._store = store
         self._guard = guard
         self.sampler = sampler
-        self.signer: Signer | None = None
-        """None = the meter does not sign."""
-        self._interruptions = Interruptions(sampler.interruption)
         self._clock = clock
         self._around = around
         self._tasks = tasks
@@ -119,18 +109,43 @@ class EvseActor:
         self._wake = asyncio.Event()
         self._snapshot: EvseSnapshot | None = None
         self._charging = ChargingStateFilter()
-        self._over_current = OverCurrentWatch()
-        self._last_known_wh = last_known_wh
-        self._last_read_at: datetime | None = None
         self._life = LifeRhythm()
         self._published: EvseView | None = None
         self._idle = asyncio.Event()
+        self.bolt = Bolt(evse, self.session, guard, clock, lambda: self._snapshot)
+        self.meter = MeterWatch(
+            session=self.session,
+            poller=poller,
+            guard=guard,
+            clock=clock,
+            around=around,
+            tell_sample=sampler.interruption,
+            tell=self.tell,
+            look=lambda: self._snapshot,
+            last_known_wh=last_known_wh,
+        )
+        self._readings = Readings(
+            session=self.session,
+            poller=poller,
+            signer=signer,
+            bolt=self.bolt,
+            meter=self.meter,
+            clock=clock,
+            tasks=tasks,
+            tell=self.tell,
+            tell_first=self._tell_first,
+            look=lambda: self._snapshot,
+        )
 
     # --- what others use --------------------------------------------------------------------------
 
     def tell(self, fact: facts.Fact) -> None:
         """Queue a fact."""
         self._inputs.append(fact)
+        self._wake.set()
+
+    def _tell_first(self, fact: facts.Fact) -> None:
+        self._inputs.appendleft(fact)
         self._wake.set()
 
     def guard_seen(self, snapshot: EvseSnapshot | None) -> None:
@@ -155,7 +170,7 @@ class EvseActor:
         """The clock was wrong until now."""
         self.session.correct(hindsight)
         self.sampler.correct(hindsight)
-        self._last_read_at = hindsight.perhaps(self._last_read_at)
+        self.meter.correct(hindsight)
 
     def refuse_all(self, why: str) -> None:
         """No new transaction from now on."""
@@ -168,11 +183,6 @@ class EvseActor:
         starts = (facts.Granted, facts.RemoteStartAsked)
         queued = any(isinstance(told, starts) for told in self._inputs)
         return self.session.can_be_started_remotely and not queued
-
-    @property
-    def lock_state(self) -> str:
-        """LockState value as the guard told it."""
-        return self._snapshot.lock if self._snapshot is not None else LockState.UNKNOWN.value
 
     def set_operative(self, operative: bool) -> None:
         """In or out of service from now on."""
@@ -216,40 +226,6 @@ class EvseActor:
             await self._idle.wait()
             await asyncio.sleep(0)
 
-    # --- MeterEvents ------------------------------------------------------------------------------
-
-    def meter_read(self, reading: MeterReading) -> None:
-        """A believed reading: energy limit, over-current, view."""
-        self._last_known_wh = reading.energy_wh
-        self._last_read_at = self._clock.utc()
-        running = None if self.session.ending else self.session.transaction
-        if self._interruptions.read(running, self._last_read_at, reading):
-            self._around.reports_waiting()
-        if self.session.transaction is not None and not self.session.ending:
-            self.tell(facts.EnergyMeasured(energy_wh=reading.energy_wh))
-        snapshot = self._snapshot
-        if snapshot is not None and snapshot.contactor_closed:
-            seen = self._over_current.check(reading, snapshot.offered_amps)
-            if seen:
-                self._guard.raise_fault(self.id, "over_current", seen)
-            elif self._over_current.due_ns is not None and self.poller is not None:
-                # The usual pace could cost another second: the contactor opens within 8 s.
-                self.poller.poll_at(self._over_current.due_ns)
-        else:
-            self._over_current = OverCurrentWatch()
-
-    def meter_fault(self, name: str, detail: str) -> None:
-        """The meter is lost or lies."""
-        running, last = self.session.transaction, self._last_known_wh
-        if running is not None and not self.session.ending and last is not None:
-            self._interruptions.begin(running, self._last_read_at, last)
-            self._around.reports_waiting()
-        self._guard.raise_fault(self.id, name, detail)
-
-    def meter_fine(self, name: str) -> None:
-        """The meter is back."""
-        self._guard.clear_fault(self.id, name)
-
     # --- the loop ---------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -290,7 +266,7 @@ class EvseActor:
         before = self.session.transaction
         commands = self.session.feed(fact, self._moment())
         if isinstance(fact, facts.GuardJoined) and before is not None:
-            self._went_on(before)
+            self.meter.went_on(before)
         for i, command in enumerate(commands):
             if not await self._carry_out(command):
                 for late in self.session.feed(
@@ -311,15 +287,6 @@ class EvseActor:
         self._samples()
         self._pace()
         self._publish()
-
-    def _went_on(self, before: Transaction) -> None:
-        """The same transaction with another guard: there was no power in between."""
-        running = self.session.transaction
-        if running is None or self.session.ending or running.guard_id == before.guard_id:
-            return
-        last = before.last_meter_wh if before.last_meter_wh is not None else before.meter_start_wh
-        self._interruptions.begin(running, before.last_seen_at, last)
-        self._around.reports_waiting()
 
     def _card_result(self) -> str:
         if self.session.asking:
@@ -373,12 +340,9 @@ class EvseActor:
                 if self.poller is not None and self.poller.newest(BEGIN_AGE_S) is None:
                     self.poller.poll_soon()
             case ReadBegin():
-                if self.installation.lock is None:
-                    self._read_begin(command.read)
-                else:
-                    self._tasks.aside(self._lock_first(command.read), "lock")
+                self._readings.begin(command.read)
             case ReadEnd():
-                self._tasks.aside(self._read_end(command), "end value")
+                self._tasks.aside(self._readings.end(command), "end value")
             case BeginTransaction():
                 profile = command.charging_profile
                 if profile is not None:
@@ -388,7 +352,7 @@ class EvseActor:
             case ChangeTransaction():
                 await self._books.change(command.transaction, vital=command.vital)
             case EndTransaction():
-                await self._books.end(command, self._last_known_wh)
+                await self._books.end(command, self.meter.last_known_wh)
             case Permit():
                 self._permits(command.plug_id)
                 self._offer(self._around.grant(self.id).amps)
@@ -399,11 +363,10 @@ class EvseActor:
                 self._permits(None)
                 self._guard.withdraw(self.id, command.plug_id, command.why)
             case LockConnector():
-                if self.lock_state != LockState.LOCKED.value:
-                    self._lock()
+                if not self.bolt.is_closed:
+                    self.bolt.close()
             case UnlockConnector():
-                if self.installation.lock is not None:
-                    self._guard.unlock(self.id)
+                self.bolt.open()
             case MarkUsed():
                 mark = f"{self._guard.guard_id}:{command.plug_id}"
                 await self._books.until_stored(
@@ -430,94 +393,8 @@ class EvseActor:
         decision = await self._around.decide(command.id_token, self.session.rules.mode)
         self.tell(facts.AuthorizationDecided(request=command.request, decision=decision))
 
-    def _lock(self) -> None:
-        if self.installation.lock is not None:
-            keep = not self.session.rules.unlock_on_ev_side_disconnect
-            self._guard.lock(self.id, keep=keep)
-
-    async def _lock_first(self, read: int) -> None:
-        """A transaction begins when everything is there for it, also the bolt (TC_024)."""
-        self._lock()
-        if await within(self._locked(), self._clock, LOCK_WAIT_S):
-            self._read_begin(read)
-            self._wake.set()
-        else:
-            refused = "the cable could not be locked"
-            wh = self._last_known_wh
-            self.tell(facts.BeginRead(read=read, energy_wh=wh, refused=refused))
-
-    async def _locked(self) -> bool:
-        while (seen := self._snapshot) is None or seen.lock != LockState.LOCKED.value:
-            if seen is not None and any(fault.name == "lock_jam" for fault in seen.faults):
-                return False
-            await self._clock.sleep(0.05)
-        return True
-
-    def _read_begin(self, read: int) -> None:
-        if self.signer is not None and self.signer.policy.transactions:
-            self._tasks.aside(self._read_begin_signed(read, self.signer), "signed begin value")
-            return
-        if self.poller is None:
-            self.tell(facts.BeginRead(read=read, energy_wh=self._last_known_wh or 0.0))
-            return
-        fresh = self.poller.newest(BEGIN_AGE_S)
-        contactor_open = self._snapshot is not None and not self._snapshot.contactor_closed
-        opened_ns = self.session.contactor_opened_ns
-        if fresh is not None and contactor_open and fresh.taken_at_ns > opened_ns:
-            self._inputs.appendleft(facts.BeginRead(read=read, energy_wh=fresh.energy_wh))
-            return
-        self._tasks.aside(self._read_begin_slowly(read, self.poller), "begin value")
-
-    async def _read_begin_signed(self, read: int, signer: Signer) -> None:
-        """The contactor is open until the begin value is signed (REG-EICH-6)."""
-        grant = self.session.grant
-        signed = await signer.begin(grant.id_token if grant is not None else None)
-        reading = None
-        if self.poller is not None:
-            since_ns = self.session.contactor_opened_ns + 1
-            reading = await within(self.poller.after(since_ns), self._clock, BEGIN_WAIT_S)
-        known = reading.energy_wh if reading is not None else self._last_known_wh
-        unsigned = UNSIGNED if signed is None else ""
-        self.tell(facts.BeginRead(read=read, energy_wh=known, signed=signed, unsigned=unsigned))
-
-    async def _read_begin_slowly(self, read: int, poller: MeterPoller) -> None:
-        young_ns = self._clock.monotonic_ns() - int(BEGIN_AGE_S * SECOND_NS)
-        since = max(young_ns, self.session.contactor_opened_ns + 1)
-        reading = await within(poller.after(since), self._clock, BEGIN_WAIT_S)
-        # The contactor was open all the time: the last known register is still the true one.
-        known = reading.energy_wh if reading is not None else self._last_known_wh
-        if reading is None:
-            _log.warning("evse=%d starts with the last known register: %s Wh", self.id, known)
-        self.tell(facts.BeginRead(read=read, energy_wh=known))
-
-    async def _read_end(self, command: ReadEnd) -> None:
-        if self.poller is None:
-            self.tell(facts.EndRead(read=command.read, energy_wh=self._last_known_wh or 0.0))
-            return
-        refresh_ms = self.poller.latest.refresh_ms if self.poller.latest is not None else 0
-        reading = self.poller.after(command.after_ns + refresh_ms * (SECOND_NS // 1000))
-        running = self.session.transaction
-        if self.signer is None or running is None or running.signed_begin is None:
-            self.tell(facts.EndRead(read=command.read, energy_wh=(await reading).energy_wh))
-            return
-        last = await within(reading, self._clock, END_READ_WAIT_S)
-        signed = await self.signer.end()
-        energy_wh = last.energy_wh if last is not None else None
-        self.tell(facts.EndRead(read=command.read, energy_wh=energy_wh, signed=signed))
-
     def _moment(self) -> facts.Moment:
         return facts.Moment(self._now_s(), self._clock.utc())
 
     def _now_s(self) -> float:
         return self._clock.monotonic_ns() / 1e9
-
-
-def ends_transaction(snapshot: EvseSnapshot) -> StopReason | None:
-    """The reason for which a fault ends a running transaction: those that only a person clears."""
-    for fault in snapshot.faults:
-        if fault.name == "emergency_stop":
-            return StopReason.EMERGENCY_STOP
-        kind = kind_of(fault.name)
-        if kind.inoperative and kind.clearing is Clearing.COMMAND and not kind.retries:
-            return StopReason.OTHER
-    return None

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from controller.core import facts
+from controller.core.faults import Clearing, kind_of
 from controller.core.guard_messages import EvseSnapshot, FactKind, Snapshot
 from controller.core.guard_messages import Fact as GuardFact
-from controller.station.evse import EvseActor, ends_transaction
+from controller.core.model import StopReason
+from controller.station.evse import EvseActor
 from hal.types import CpState
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class GuardFeed:
             else:
                 self._reconcile(actor, evse, snapshot.at_ns)
             actor.guard_seen(evse)
-            reason = ends_transaction(evse)
+            reason = _ends_transaction(evse)
             if reason is not None and actor.session.transaction is not None:
                 actor.tell(facts.StopAsked(reason=reason))
         if joining:
@@ -121,3 +123,14 @@ class GuardFeed:
         return self._station.clock.utc() - timedelta(
             microseconds=max(self._station.clock.monotonic_ns() - at_ns, 0) / 1000
         )
+
+
+def _ends_transaction(snapshot: EvseSnapshot) -> StopReason | None:
+    """The reason for which a fault ends a running transaction: those that only a person clears."""
+    for fault in snapshot.faults:
+        if fault.name == "emergency_stop":
+            return StopReason.EMERGENCY_STOP
+        kind = kind_of(fault.name)
+        if kind.inoperative and kind.clearing is Clearing.COMMAND and not kind.retries:
+            return StopReason.OTHER
+    return None

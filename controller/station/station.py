@@ -403,7 +403,8 @@ class Station:
             online=lambda: self.online,
         )
         actor: EvseActor
-        poller = None
+        poller: MeterPoller | None = None
+        signer: Signer | None = None
         if meter is not None:
             # 40 % above the rating: enough for tolerance and over-voltage, too little for a jump.
             most_w = evse.max_amps * evse.phases * site.voltage_v * 1.4
@@ -411,12 +412,16 @@ class Station:
             running = self.recovery.transactions.get(evse.id)
             if running is not None:
                 poller.expect(*self.recovery.register(running, self.installation.charging.hold_s))
+        if evse.meter_signs and isinstance(meter, SigningMeter):
+            signer = Signer(evse, meter, self.settings, self.clock, tariff=self.prices.tariff_text)
+            sampler.signing = signer.policy
         actor = EvseActor(
             evse=evse,
             rules=session_rules(self.settings, self.installation, evse),
             store=self.store,
             guard=self.guard,
             poller=poller,
+            signer=signer,
             sampler=sampler,
             clock=self.clock,
             around=self,
@@ -425,14 +430,9 @@ class Station:
             last_known_wh=self.recovery.last_known_wh.get(evse.id),
         )
         if poller is not None:
-            poller.events = actor
+            poller.events = actor.meter
             poller.in_transaction = lambda: actor.session.transaction is not None
             sampler.latest = lambda: actor.poller.trusted if actor.poller is not None else None
-        if evse.meter_signs and isinstance(meter, SigningMeter):
-            actor.signer = Signer(
-                evse, meter, self.settings, self.clock, tariff=self.prices.tariff_text
-            )
-            sampler.signing = actor.signer.policy
         return actor
 
     def _queue(self, report: Report) -> None:
