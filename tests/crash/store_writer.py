@@ -12,7 +12,7 @@ from pathlib import Path
 
 from controller.core.model import StopReason, TransactionEnded, TransactionStarted
 from controller.store.store import Store
-from tests.unit.store.test_outbox import AT, ended, started, transaction, values
+from tests.unit.store.reports import AT, ended, started, transaction, values
 
 
 async def main(folder: Path, first: int) -> None:

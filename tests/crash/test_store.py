@@ -19,7 +19,7 @@ from controller.core.model import (
 )
 from controller.store.store import FILE, Store
 from tests.crash.death import said_until_killed
-from tests.unit.store.test_outbox import AT, ended, started, transaction, values
+from tests.unit.store.reports import AT, ended, started, transaction, values
 
 KILLS = 12
 

@@ -12,55 +12,14 @@ from pathlib import Path
 import pytest
 
 from controller.core.hindsight import MARK, Hindsight
-from controller.core.model import (
-    IdToken,
-    MeterSample,
-    MeterValuesTaken,
-    ReadingContext,
-    Report,
-    SampledValue,
-    StopReason,
-    Transaction,
-    TransactionEnded,
-    TransactionStarted,
-)
 from controller.store import hindsight as hindsight_module
 from controller.store import outbox as outbox_module
 from controller.store.store import Store
+from tests.unit.store.reports import drain, ended, started, transaction, values
 
 WRONG = datetime(2023, 3, 1, 8, 0, tzinfo=UTC)
 RIGHT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATER = Hindsight(by=RIGHT - WRONG)
-
-
-def started(number: int, at: datetime = WRONG) -> TransactionStarted:
-    return TransactionStarted(
-        transaction_id=f"tx-{number}", evse=1, id_token=IdToken("AB"), at=at, meter_wh=number
-    )
-
-
-def ended(number: int, at: datetime = WRONG) -> TransactionEnded:
-    return TransactionEnded(
-        transaction_id=f"tx-{number}", evse=1, at=at, meter_wh=number, reason=StopReason.LOCAL
-    )
-
-
-def values(number: int, at: datetime = WRONG) -> MeterValuesTaken:
-    value = SampledValue(value=number)
-    sample = MeterSample(at=at, context=ReadingContext.PERIODIC, values=(value,))
-    return MeterValuesTaken(evse=1, sample=sample, transaction_id="tx-1")
-
-
-def transaction(number: int, at: datetime = WRONG) -> Transaction:
-    return Transaction(
-        id=f"tx-{number}",
-        evse=number,
-        id_token=IdToken("AB"),
-        started_at=at,
-        meter_start_wh=number,
-        guard_id="g",
-        plug_id=1,
-    )
 
 
 @pytest.fixture
@@ -70,18 +29,10 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
-async def drain(store: Store) -> list[Report]:
-    found = []
-    while (entry := await store.outbox.head()) is not None:
-        found.append(entry.report)
-        await store.outbox.delivered(entry.n)
-    return found
-
-
 async def test_rows_moving_ones_and_the_volatile_tail_are_moved(store: Store) -> None:
-    await store.outbox.append(started(1))
-    moving = store.outbox.append(values(2))
-    store.outbox.append_volatile(values(3))
+    await store.outbox.append(started(1, WRONG))
+    moving = store.outbox.append(values(2, WRONG))
+    store.outbox.append_volatile(values(3, WRONG))
     correcting = store.outbox.correct(1, LATER, None)
     store.outbox.append_volatile(values(4, RIGHT))
     assert await drain(store) == [
@@ -94,7 +45,7 @@ async def test_rows_moving_ones_and_the_volatile_tail_are_moved(store: Store) ->
 
 
 async def test_nothing_goes_out_before_it_is_durable(store: Store) -> None:
-    await store.outbox.append(started(1))
+    await store.outbox.append(started(1, WRONG))
     correcting = store.outbox.correct(1, LATER, None)
     entry = await store.outbox.head()
     assert entry is not None and entry.report == started(1, RIGHT)
@@ -103,7 +54,7 @@ async def test_nothing_goes_out_before_it_is_durable(store: Store) -> None:
 
 async def test_it_survives_the_process(store: Store, tmp_path: Path) -> None:
     for number in range(300):
-        store.outbox.append_volatile(values(number))
+        store.outbox.append_volatile(values(number, WRONG))
     await store.outbox.correct(1, LATER, "a mark")
     await store.close()
     again = await Store.open(tmp_path)
@@ -115,7 +66,7 @@ async def test_it_survives_the_process(store: Store, tmp_path: Path) -> None:
 async def test_older_entries_and_those_on_their_way_stay(store: Store) -> None:
     await store.outbox.append(started(1, RIGHT))
     first_n = store.outbox.next_n
-    await store.outbox.append(ended(1))
+    await store.outbox.append(ended(1, WRONG))
     await store.outbox.correct(first_n, LATER, None)
     head = await store.outbox.head()
     assert head is not None and head.report == started(1, RIGHT)
@@ -127,18 +78,18 @@ async def test_older_entries_and_those_on_their_way_stay(store: Store) -> None:
 
 
 async def test_transactions_and_moments_of_life_are_moved(store: Store) -> None:
-    await store.transactions.begin(transaction(1, RIGHT), None)
+    await store.transactions.begin(transaction(1, RIGHT, evse=1), None)
     kept = replace(LATER, kept=frozenset({RIGHT}))
-    await store.transactions.begin(transaction(2), started(2))
-    await store.transactions.begin(transaction(3), started(3))
-    over = replace(transaction(3), ended_at=WRONG + timedelta(minutes=5))
-    await store.transactions.end(over, ended(3))
+    await store.transactions.begin(transaction(2, WRONG, evse=2), started(2, WRONG))
+    await store.transactions.begin(transaction(3, WRONG, evse=3), started(3, WRONG))
+    over = replace(transaction(3, WRONG, evse=3), ended_at=WRONG + timedelta(minutes=5))
+    await store.transactions.end(over, ended(3, WRONG))
     await store.transactions.alive(1, "tx-1", WRONG, 7.0)
     await store.outbox.correct(1, kept, None)
     opened = await store.transactions.open_transactions()
     assert opened[1].started_at == RIGHT
     assert opened[1].last_seen_at == RIGHT
-    assert opened[2] == transaction(2, RIGHT)
+    assert opened[2] == transaction(2, RIGHT, evse=2)
     last = await store.transactions.last(3)
     assert last is not None and last.ended_at == RIGHT + timedelta(minutes=5)
 
@@ -157,7 +108,7 @@ def _disk_is_full(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 
 
 async def test_a_full_disk_delays_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    await store.outbox.append(started(1))
+    await store.outbox.append(started(1, WRONG))
     _disk_is_full(monkeypatch, times=2)
     correcting = store.outbox.correct(1, LATER, None)
     store.outbox.append_volatile(values(2, RIGHT))
@@ -169,7 +120,7 @@ async def test_who_looks_for_the_oldest_while_a_correction_begins_gets_the_corre
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _disk_is_full(monkeypatch, times=2)  # once with others in one commit, once alone
-    appending = store.outbox.append(started(1))
+    appending = store.outbox.append(started(1, WRONG))
     looking = asyncio.ensure_future(store.outbox.head())
     await asyncio.sleep(0)
     await store.outbox.correct(1, LATER, None)
@@ -187,7 +138,7 @@ async def test_values_that_could_not_be_stored_are_moved_too(
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(outbox_module, "_insert", full)
-    store.outbox.append_volatile(values(1))
+    store.outbox.append_volatile(values(1, WRONG))
     await store.outbox.correct(1, LATER, None)
     monkeypatch.setattr(outbox_module, "_insert", usual)
     assert await drain(store) == [values(1, RIGHT)]

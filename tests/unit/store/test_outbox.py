@@ -7,58 +7,21 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from controller.core.model import (
     IdToken,
-    MeterSample,
     MeterValuesTaken,
-    ReadingContext,
     Report,
-    SampledValue,
     StopReason,
-    Transaction,
     TransactionEnded,
     TransactionStarted,
 )
 from controller.ocpp.outbox import message_id_of
 from controller.store.store import Store
-
-AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-
-
-def started(number: int) -> TransactionStarted:
-    return TransactionStarted(
-        transaction_id=f"tx-{number}", evse=1, id_token=IdToken("AB"), at=AT, meter_wh=number
-    )
-
-
-def ended(number: int) -> TransactionEnded:
-    return TransactionEnded(
-        transaction_id=f"tx-{number}", evse=1, at=AT, meter_wh=number, reason=StopReason.LOCAL
-    )
-
-
-def values(number: int) -> MeterValuesTaken:
-    sample = MeterSample(
-        at=AT, context=ReadingContext.PERIODIC, values=(SampledValue(value=number),)
-    )
-    return MeterValuesTaken(evse=1, sample=sample, transaction_id="tx-1")
-
-
-def transaction(number: int) -> Transaction:
-    return Transaction(
-        id=f"tx-{number}",
-        evse=1,
-        id_token=IdToken("AB"),
-        started_at=AT,
-        meter_start_wh=number,
-        guard_id="g",
-        plug_id=1,
-    )
+from tests.unit.store.reports import AT, drain, ended, started, transaction, values
 
 
 @pytest.fixture
@@ -66,14 +29,6 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     opened = await Store.open(tmp_path)
     yield opened
     await opened.close()
-
-
-async def drain(store: Store) -> list[Report]:
-    found = []
-    while (entry := await store.outbox.head()) is not None:
-        found.append(entry.report)
-        await store.outbox.delivered(entry.n)
-    return found
 
 
 async def test_reports_leave_in_the_order_they_came(store: Store) -> None:

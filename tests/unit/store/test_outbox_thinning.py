@@ -12,7 +12,7 @@ import pytest
 from controller.core.model import MeterValuesTaken
 from controller.store.outbox import _MOST_IN_MEMORY
 from controller.store.store import Store
-from tests.unit.store.test_outbox import drain, ended, started, transaction, values
+from tests.unit.store.reports import drain, ended, started, transaction, values
 
 
 @pytest.fixture

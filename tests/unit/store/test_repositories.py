@@ -30,7 +30,7 @@ from controller.store.codec import (
     transaction_to_text,
 )
 from controller.store.store import Store
-from tests.unit.store.test_outbox import AT, started, transaction, values
+from tests.unit.store.reports import AT, started, transaction, values
 
 FULL = Transaction(
     id="tx-9",

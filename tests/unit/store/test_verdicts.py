@@ -10,7 +10,7 @@ import pytest
 from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
 from controller.store.store import Store
 from controller.store.verdicts import verdict_from_text, verdict_to_text
-from tests.unit.store.test_outbox import started, transaction
+from tests.unit.store.reports import started, transaction
 
 REFUSED = IdTokenInfo(status=AuthorizationStatus.INVALID)
 GROUPED = IdTokenInfo(
