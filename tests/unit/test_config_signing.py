@@ -34,6 +34,7 @@ def test_a_signing_meter_is_compiled_as_such(tmp_path: Path) -> None:
     [
         ("nonsense!", "is neither hexadecimal nor Base64"),
         (KEY[:-2], "its ASN.1 structure says 91 bytes, but there are 90"),
+        (KEY + "00", "its ASN.1 structure says 91 bytes, but there are 92"),
         (KEY[54:], "must be the whole ASN.1 structure of the key"),
         ("3082010A" + "00" * 266, "is too long for a configuration key"),
     ],

@@ -118,3 +118,16 @@ def test_no_secret_in_a_representation() -> None:
     state = replace(NetworkState.first(OLD), staged=Staged(password=b"geheimgeheimgehe"))
     assert "0123456789" not in repr(state)
     assert "geheim" not in repr(state)
+
+
+def test_a_restart_with_the_same_configuration_goes_on_with_what_was_begun() -> None:
+    new = replace(OLD, url="ws://new/ocpp")
+    waiting = replace(
+        NetworkState.first(OLD), move=new, move_when=MoveWhen.NOW, staged=Staged(url=new.url)
+    )
+    trying = replace(NetworkState.first(OLD), candidate=new, trial=Trial.BACKEND, leftover=3)
+    assert waiting.configured_as(OLD) == waiting
+    assert trying.configured_as(OLD) == trying
+    changed = trying.configured_as(replace(OLD, identity="CP2"))
+    assert changed.trial is None and changed.candidate is None, "a person's word ends it"
+    assert changed.current == replace(OLD, identity="CP2")
