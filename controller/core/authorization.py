@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo
+from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
 
 
 class AuthorizationMode(StrEnum):
@@ -157,3 +157,21 @@ _WORDS = {
     AuthorizationStatus.NOT_AT_THIS_TIME: "it may not charge at this time",
     AuthorizationStatus.UNKNOWN: "the operator does not know it",
 }
+
+
+def info_to_text(info: IdTokenInfo) -> str:
+    """In few bytes: status, expiry, type and text of the group; tabs between, none at the end."""
+    expires = info.expires_at.isoformat() if info.expires_at else ""
+    if info.group is None:
+        return f"{info.status.value}\t{expires}" if expires else info.status.value
+    return f"{info.status.value}\t{expires}\t{info.group.type.value}\t{info.group.value}"
+
+
+def info_from_text(text: str) -> IdTokenInfo:
+    """Inverse of `info_to_text`. Raises ValueError."""
+    status, expires, kind, group = (*text.split("\t", 3), "", "", "")[:4]
+    return IdTokenInfo(
+        status=AuthorizationStatus(status),
+        expires_at=datetime.fromisoformat(expires) if expires else None,
+        group=IdToken(group, IdTokenType(kind)) if kind else None,
+    )

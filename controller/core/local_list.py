@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from controller.core.authorization import effective
-from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
+from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +39,6 @@ class ListStatus(StrEnum):
 def list_key(id_token: IdToken) -> str:
     """Tokens are equal without regard to case."""
     return id_token.value.casefold()
-
-
-def info_to_text(info: IdTokenInfo) -> str:
-    """An entry in few bytes: status, expiry, type and text of the group; tabs between, none at the end."""
-    expires = info.expires_at.isoformat() if info.expires_at else ""
-    if info.group is None:
-        return f"{info.status.value}\t{expires}" if expires else info.status.value
-    return f"{info.status.value}\t{expires}\t{info.group.type.value}\t{info.group.value}"
-
-
-def info_from_text(text: str) -> IdTokenInfo:
-    """Inverse of `info_to_text`."""
-    status, expires, kind, group = (*text.split("\t", 3), "", "", "")[:4]
-    return IdTokenInfo(
-        status=AuthorizationStatus(status),
-        expires_at=datetime.fromisoformat(expires) if expires else None,
-        group=IdToken(group, IdTokenType(kind)) if kind else None,
-    )
 
 
 def refusal(

@@ -7,12 +7,11 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from controller.core.authorization import info_from_text, info_to_text
 from controller.core.local_list import (
     ListStatus,
     ListUpdate,
     disagree,
-    info_from_text,
-    info_to_text,
     list_key,
     refusal,
 )

@@ -13,7 +13,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from controller.core.local_list import ListEntry, ListStatus, ListUpdate, info_to_text
+from controller.core.authorization import info_to_text
+from controller.core.local_list import ListEntry, ListStatus, ListUpdate
 from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from controller.core.reservation import Reservation
 from controller.core.settings_list import settings_for

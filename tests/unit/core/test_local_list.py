@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from controller.core.authorization import info_from_text, info_to_text
 from controller.core.local_list import (
     ListEntry,
     ListStatus,
     ListUpdate,
     disagree,
-    info_from_text,
-    info_to_text,
     refusal,
 )
 from controller.core.model import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.core.local_list import info_from_text
+from controller.core.authorization import info_from_text
 from controller.core.model import AuthorizationStatus, IdToken, IdTokenType
 from controller.core.reservation import Reservation
 from controller.store.store import FILE, Store
