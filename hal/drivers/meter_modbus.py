@@ -15,7 +15,7 @@ import asyncio
 import logging
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,29 +184,17 @@ class _Line:
     async def request(self, address: int, read: Read) -> Sequence[int]:
         """One request, repeated once. Raises MeterSilent, MeterGarbage, MeterRefused."""
         where = f"address {address} on {self._port}"
-        from pymodbus.exceptions import ModbusException
 
-        client = await self._connected()
-        ask = (
-            client.read_holding_registers
-            if read.function == READ_HOLDING
-            else client.read_input_registers
-        )
-        self._heard = 0
-        # Until the answer is here: a late one must not be taken for the next request's.
-        self._settle = True
-        try:
-            answer: Any = await ask(read.address, count=read.count, device_id=address)
-        except (ModbusException, OSError) as error:
-            if self._heard:
-                raise MeterGarbage(f"damaged answer from {where} ({self._heard} bytes)") from error
-            raise MeterSilent(f"no answer from {where}") from error
-        self._settle = bool(answer.retries)
-        if answer.isError():
-            raise MeterRefused(
-                f"{where} refuses registers {read.address:#06x} to "
-                f"{read.address + read.count - 1:#06x} (exception {answer.exception_code})"
+        def ask(client: Any) -> Any:
+            registers = (
+                client.read_holding_registers
+                if read.function == READ_HOLDING
+                else client.read_input_registers
             )
+            return registers(read.address, count=read.count, device_id=address)
+
+        last = read.address + read.count - 1
+        answer = await self._answer(where, ask, f"registers {read.address:#06x} to {last:#06x}")
         words: Sequence[int] = answer.registers
         if len(words) != read.count:
             raise MeterGarbage(f"{where} sent {len(words)} registers instead of {read.count}")
@@ -214,23 +202,31 @@ class _Line:
 
     async def write(self, address: int, start: int, words: Sequence[int]) -> None:
         """Write holding registers. Raises MeterSilent, MeterGarbage, MeterRefused."""
+
+        def ask(client: Any) -> Any:
+            return client.write_registers(start, list(words), device_id=address)
+
         where = f"address {address} on {self._port}"
+        await self._answer(where, ask, f"to be written at {start:#06x}")
+
+    async def _answer(self, where: str, ask: Callable[[Any], Awaitable[Any]], what: str) -> Any:
+        """The good answer to one request; `what`: the request as a meter refuses it."""
         from pymodbus.exceptions import ModbusException
 
         client = await self._connected()
         self._heard = 0
+        # Until the answer is here: a late one must not be taken for the next request's.
         self._settle = True
         try:
-            answer: Any = await client.write_registers(start, list(words), device_id=address)
+            answer: Any = await ask(client)
         except (ModbusException, OSError) as error:
             if self._heard:
                 raise MeterGarbage(f"damaged answer from {where} ({self._heard} bytes)") from error
             raise MeterSilent(f"no answer from {where}") from error
         self._settle = bool(answer.retries)
         if answer.isError():
-            raise MeterRefused(
-                f"{where} refuses to be written at {start:#06x} (exception {answer.exception_code})"
-            )
+            raise MeterRefused(f"{where} refuses {what} (exception {answer.exception_code})")
+        return answer
 
     def close(self) -> None:
         """Close the port."""
