@@ -70,6 +70,23 @@ def test_sigkill_at_any_moment(tmp_path: Path) -> None:
     assert total > 50
 
 
+def fail_at_write(store: Store, failing: int) -> None:
+    """The disk is full at that write only, counted from 0."""
+    real, count = store.database.write, 0
+
+    def write(work, then=None):  # type: ignore[no-untyped-def]
+        nonlocal count
+        count += 1
+
+        def full(connection: sqlite3.Connection) -> None:
+            work(connection)
+            raise sqlite3.OperationalError("database or disk is full")
+
+        return real(full if count == failing + 1 else work, then)
+
+    store.database.write = write  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("statement", ["INSERT ON outbox", "INSERT ON transactions"])
 async def test_a_start_is_all_or_nothing(tmp_path: Path, statement: str) -> None:
     store = await Store.open(tmp_path)
@@ -89,19 +106,7 @@ async def test_failing_at_the_nth_write_loses_only_what_was_refused(tmp_path: Pa
     for failing in range(4):
         folder = tmp_path / str(failing)
         store = await Store.open(folder)
-        real, count = store.database.write, 0
-
-        def write(work, then=None, *, real=real, failing=failing):  # type: ignore[no-untyped-def]
-            nonlocal count
-            count += 1
-
-            def full(connection: sqlite3.Connection) -> None:
-                work(connection)
-                raise sqlite3.OperationalError("database or disk is full")
-
-            return real(full if count == failing + 1 else work, then)
-
-        store.database.write = write  # type: ignore[method-assign]
+        fail_at_write(store, failing)
         over = replace(transaction(1), ended_at=AT, meter_stop_wh=5.0, stop_reason=StopReason.LOCAL)
         steps = (
             lambda s=store: s.transactions.begin(transaction(1), started(1)),
@@ -178,19 +183,7 @@ async def test_failing_at_the_nth_write_of_everything_a_store_does(
 ) -> None:
     """Whoever asked is told; what was acknowledged is in exactly one place, the rest changed nothing."""
     store = await Store.open(tmp_path)
-    real, count = store.database.write, 0
-
-    def write(work, then=None):  # type: ignore[no-untyped-def]
-        nonlocal count
-        count += 1
-
-        def full(connection: sqlite3.Connection) -> None:
-            work(connection)
-            raise sqlite3.OperationalError("database or disk is full")
-
-        return real(full if count == failing + 1 else work, then)
-
-    store.database.write = write  # type: ignore[method-assign]
+    fail_at_write(store, failing)
     done, told = await _whole_life(store)
     assert len([ok for ok in done.values() if not ok]) <= 1
     tail = [_name(e.report) for e in store.outbox._tail]
